@@ -1,0 +1,63 @@
+# Every command sets itself up on first use. ARGS takes Hydra overrides: make train ARGS="train.epochs=2 seed=1"
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+ARGS ?=
+PIP_ARGS ?=
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+STAGES := train preprocess finetune evaluate register promote package rollback history verify doctor
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Settings: make train ARGS="data=files data.train=rows.csv name=mine". Where pip should look: PIP_ARGS="..."'
+
+setup: $(READY) ## make .venv from constraints.txt (any other command does it too)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: Python 3.11 to 3.13 is needed, this is %s. Name one: make setup PYTHON=python3.12" % sys.version.split()[0])'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo 'error: this Python has no venv module. On Debian or Ubuntu: apt install python3-venv'; exit 2; }
+	@echo 'setting up $(VENV), once: some minutes, mostly downloads'
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev]'
+	@touch $@
+
+train: ## rows -> fine-tuned, evaluated, registered challenger; goes on after a kill, does nothing when unchanged
+preprocess: ## only: read, check, clean and divide the rows
+finetune: ## up to: the fine-tuned model
+evaluate: ## up to: figures beside the baselines
+register: ## the same as train
+promote: ## challenger through the gate; package it; move the champion alias
+package: ## build the Bento of a version: ARGS="version=3"
+rollback: ## champion back to the version before, or ARGS="version=3"
+history: ## every promotion, refusal and rollback
+verify: ## check a decision again: ARGS="receipt=mlruns/work/receipts/....json"
+doctor: ## what this machine has and what of it will be used
+
+$(STAGES): $(READY)
+	@$(RUN) -m pipelines.$@ $(ARGS)
+
+serve: $(READY) ## serve the champion on 127.0.0.1:3000
+	@$(VENV)/bin/bentoml serve $(ARGS)
+
+ui: $(READY) ## MLflow's pages on 127.0.0.1:5000
+	@$(RUN) -m pipelines.ui $(ARGS)
+
+check: $(READY) ## lint, types, the import contract, every configuration
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/pytest -q tests/code/test_conf.py
+
+test: $(READY) ## all tests: offline, without root, some minutes
+	@$(VENV)/bin/pytest $(ARGS)
+
+test-fast: $(READY) ## the tests that need no training and no server
+	@$(VENV)/bin/pytest -m "not slow" $(ARGS)
+
+clean: ## remove caches and builds; never touches mlruns/
+	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help setup serve ui check test test-fast clean $(STAGES)

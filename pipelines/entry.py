@@ -1,0 +1,59 @@
+"""The way into every command: Hydra composes, `sluice.config` types, errors come out as one or two lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pipelines.wording import CONF, explain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from sluice.config import Config
+
+REFUSED = 1
+"""Exit code of a command that worked and said no."""
+MISTAKE = 2
+"""Exit code of an error that is the user's to mend."""
+
+
+def main(run: Callable[[Config], int | None]) -> None:
+    """Compose the configuration from the command line, call `run` with it and exit with what it returns."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: we word them ourselves
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    codes: list[int] = []
+    errors: list[Exception] = []
+    import hydra
+
+    @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
+    def app(composed: DictConfig) -> None:
+        from sluice.config import load
+
+        try:
+            codes.append(run(load(composed)) or 0)
+        except Exception as error:  # Hydra would print a line of its own before passing it on
+            errors.append(error)
+
+    try:
+        app()
+    except Exception as error:
+        errors.append(error)
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; the same command goes on from here")
+    for mistake in errors:
+        _report(mistake)
+    sys.exit(MISTAKE if errors else max(codes, default=0))
+
+
+def _report(error: Exception) -> None:
+    """Print what the user can mend; a defect of ours keeps its traceback."""
+    text = explain(error)
+    if text is None:
+        raise error
+    sys.stderr.write(f"error: {text}\n")

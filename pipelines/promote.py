@@ -1,0 +1,150 @@
+"""The challenger through the gate: measured beside the champion, packaged, and given the alias, or refused."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+from pipelines import package
+from pipelines.entry import REFUSED, main
+from pipelines.evaluate import TEST
+from pipelines.session import shorten
+from sluice.config import Config, to_yaml
+from sluice.evaluation.comparison import gather
+from sluice.evaluation.testset import read_testset
+from sluice.files import folder_digest, write_text
+from sluice.gate import Evidence, Verdict, verdict
+from sluice.inference.bundle import Bundle
+from sluice.registry import promotions, receipt
+from sluice.registry.runs import Run
+from sluice.registry.store import Store
+from sluice.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    Version,
+    fetch,
+    find,
+    intact,
+    lookup,
+    move_alias,
+    run_file,
+)
+from sluice.workspace import Workspace
+
+LIBRARIES = ("numpy", "tokenizers", "torch", "transformers")
+
+
+def command(cfg: Config) -> int:
+    """`make promote`."""
+    workspace, store = Workspace(cfg.root / "work"), Store(cfg.root, cfg.tracking_uri)
+    with workspace.turn("promote", "another promotion or rollback is at work; waiting for it"):
+        for told in promotions.settle(store, cfg.name):
+            print(told)
+        challenger = find(store, cfg.name, cfg.version or CHALLENGER)
+        champion = lookup(store, cfg.name, CHAMPION)
+        if champion and champion.number == challenger.number:
+            print(f"{challenger} is the champion already. Next: make serve")
+            return 0
+        return _decide(cfg, store, challenger, champion)
+
+
+def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | None) -> int:
+    print(f"gate: {challenger} against {champion or 'no champion yet'}", flush=True)
+    evidence = weigh(cfg, store, challenger, champion)
+    judged = verdict(evidence, cfg.gate)
+    print(checks(judged), flush=True)
+    source = champion.number if champion else None
+    run = promotions.begin(store, cfg.name, "promote", source, challenger.number, cfg.force)
+    run.metrics({f"test/{name}": value for name, value in evidence.scores.items()})
+    if not judged.passed and not cfg.force:
+        path = _receipt(cfg, store, run, challenger, champion, evidence, judged, "refused", "")
+        promotions.end(run, "refused", judged.reasons, checks(judged, markdown=True))
+        print(f"\nrefused: {challenger} stays a challenger. Receipt: {shorten(path)}")
+        print("Next: improve it, or overrule with make promote ARGS='force=\"why\"'")
+        return REFUSED
+    bento = package.build(cfg, store, challenger, CHAMPION)
+    write_text(cfg.root / "work" / "serve" / "config.yaml", to_yaml(cfg))
+    move_alias(store, cfg.name, CHAMPION, challenger.number)
+    outcome = "promoted" if judged.passed else "forced"
+    path = _receipt(cfg, store, run, challenger, champion, evidence, judged, outcome, bento)
+    promotions.end(run, "done", judged.reasons, checks(judged, markdown=True))
+    print(f"\n{outcome}: {challenger} is the champion. Bento {bento}. Receipt: {shorten(path)}")
+    print("Next: make serve   (or: bentoml serve)")
+    return 0
+
+
+def weigh(cfg: Config, store: Store, challenger: Version, champion: Version | None) -> Evidence:
+    """Score both models on the challenger's test rows."""
+    test, baselines = read_testset(run_file(store, challenger.run_id, TEST))
+    return gather(
+        intact(store, challenger),
+        intact(store, champion) if champion else None,
+        test,
+        baselines,
+        engine=cfg.serve.engine,
+        settings=cfg.evaluate,
+        rules=cfg.gate,
+        seed=cfg.seed,
+    )
+
+
+def checks(judged: Verdict, markdown: bool = False) -> str:
+    """The verdict, one line a check."""
+    if markdown:
+        lines = [
+            f"| {'yes' if c.passed else 'NO'} | {c.name} | {c.found} | {c.rule} |" for c in judged.checks
+        ]
+        return "\n".join(["| passed | check | found | rule |", "| --- | --- | --- | --- |", *lines])
+    width = max(len(check.name) for check in judged.checks)
+    found = max(len(check.found) for check in judged.checks)
+    return "\n".join(
+        f"  {'pass  ' if check.passed else 'REFUSE'}  {check.name:<{width}}  {check.found:<{found}}  {check.rule}"
+        for check in judged.checks
+    )
+
+
+def _receipt(
+    cfg: Config,
+    store: Store,
+    run: Run,
+    challenger: Version,
+    champion: Version | None,
+    evidence: Evidence,
+    judged: Verdict,
+    outcome: str,
+    bento: str,
+) -> Path:
+    made = receipt.Receipt(
+        name=cfg.name,
+        action="promote",
+        outcome=outcome,
+        time=receipt.now(),
+        who=promotions.who(),
+        decision=run.id,
+        challenger=_model(store, challenger),
+        champion=_model(store, champion) if champion else None,
+        test=folder_digest(run_file(store, challenger.run_id, TEST)),
+        bento=bento,
+        force=cfg.force or "",
+        evidence=evidence,
+        rules=cfg.gate,
+        verdict=judged,
+        seed=cfg.seed,
+        resamples=cfg.evaluate.resamples,
+        confidence=cfg.evaluate.confidence,
+        versions={name: importlib.metadata.version(name) for name in LIBRARIES},
+    )
+    path = receipt.write(made, cfg.root.absolute() / "work" / "receipts")
+    run.file(path)
+    run.file(path.with_suffix(".html"))
+    return path
+
+
+def _model(store: Store, version: Version) -> receipt.Model:
+    lineage = Bundle.read(fetch(store, version)).lineage
+    fields = lineage.model_dump(include={"data", "split", "config", "git"})
+    return receipt.Model(version=version.number, bundle=version.digest, run=version.run_id, **fields)
+
+
+if __name__ == "__main__":
+    main(command)

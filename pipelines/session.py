@@ -1,0 +1,109 @@
+"""What the stages of one command share: the configuration, the workspace, MLflow and the parent run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sluice.config import Config, to_yaml
+from sluice.part import Part, digest
+from sluice.registry.git import state
+from sluice.registry.runs import Run, open_run
+from sluice.registry.store import Store
+from sluice.workspace import Output, Workspace, stage_key
+
+REPOSITORY = Path(__file__).parents[1]
+LIBRARIES = (
+    "accelerate",
+    "datasets",
+    "numpy",
+    "pyarrow",
+    "scikit-learn",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+"""Libraries whose version can change a model or its figures."""
+
+
+class Session:
+    """One command at work. Use it as a context: leaving it ends the parent run by what happened."""
+
+    def __init__(self, cfg: Config) -> None:
+        self.cfg = cfg
+        self.workspace = Workspace(cfg.root / "work")
+        self.store = Store(cfg.root, cfg.tracking_uri)
+        self.git = state(REPOSITORY)
+
+    @cached_property
+    def key(self) -> str:
+        """What makes this training this one: all that decides the model and its figures."""
+        cfg = self.cfg
+        parts = (cfg.data, cfg.task, cfg.model, cfg.train, cfg.evaluate)
+        modules = (
+            "sluice.data.prepare",
+            "sluice.training.fit",
+            "sluice.evaluation.measure",
+            "sluice.registry.versions",
+        )
+        return self.stage_key(
+            parts,
+            modules,
+            cfg.name,
+            cfg.seed,
+            cfg.keep_texts,
+            cfg.data.fingerprint(),
+            cfg.model.fingerprint(),
+        )
+
+    @staticmethod
+    def stage_key(parts: tuple[Part, ...], modules: tuple[str, ...], *inputs: Any) -> str:
+        """A key over the parts with their classes' code, the code that `modules` reach, and plain inputs."""
+        sources = [*modules, *(type(part).__module__ for part in parts)]
+        return stage_key(*parts, *inputs, sources=sources, libraries=LIBRARIES)
+
+    @cached_property
+    def parent(self) -> Run:
+        """The run of the whole training, opened when the first stage has something to do."""
+        size = type(self.cfg.model).__name__.lower()
+        run = open_run(
+            self.store, self.cfg.name, f"{size}-{self.key[:6]}", self.key, tags={"sluice.git": self.git}
+        )
+        run.text(to_yaml(self.cfg), "config.yaml")
+        return run
+
+    def stage(self, name: str, key: str, build: Callable[[Path, Run], dict[str, Any]]) -> Output:
+        """Run one stage in its folder and in its own child run, or find it done."""
+
+        def inside(folder: Path) -> dict[str, Any]:
+            print(f"[{name}]", flush=True)
+            start = time.perf_counter()
+            run_key = digest([self.key, name])
+            with open_run(self.store, self.cfg.name, name, run_key, self.parent) as run:
+                run.tags({"sluice.stage_key": key})
+                record = build(folder, run)
+            print(f"[{name}] done in {time.perf_counter() - start:.1f} s", flush=True)
+            return record
+
+        output = self.workspace.run(name, key, inside)
+        if not output.fresh:
+            print(f"[{name}] unchanged: {shorten(output.folder)}", flush=True)
+        return output
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if "parent" in self.__dict__:
+            self.parent.__exit__(kind)
+
+
+def shorten(path: Path) -> str:
+    """A path as the user would type it from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

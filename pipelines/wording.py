@@ -1,0 +1,111 @@
+"""Errors of Hydra, OmegaConf and pydantic in the user's words: field, value, cause, nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sluice.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+CONF = str(Path(__file__).resolve().parents[1] / "conf")
+
+
+def explain(error: Exception) -> str | None:
+    """An error in the user's words, or None when it is a defect."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from pydantic import ValidationError
+
+    if isinstance(error, UserError):
+        return str(error)
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        return _validation(cause, _full_key(str(error)))
+    if isinstance(error, ValidationError):
+        return _validation(error, "")
+    if isinstance(error, HydraException):
+        return _composition(error)
+    if isinstance(error, OmegaConfBaseException):
+        return " ".join(str(error).split("\n")[0].split())
+    if isinstance(error, OSError) and error.filename and _in_hydra(error):
+        return f"cannot write to {error.filename}: {error.strerror}. Free it or name another folder: root=/some/folder"
+    return None
+
+
+def _in_hydra(error: OSError) -> bool:
+    """Whether Hydra failed to make its output folder, which lies in `root`."""
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__", "").startswith("hydra.core"):
+            return True
+        frame = frame.tb_next
+    return False
+
+
+def _full_key(message: str) -> str:
+    found = re.search(r"full_key: (\S+)", message)
+    return found.group(1) if found else ""
+
+
+def _validation(error: ValidationError, prefix: str) -> str:
+    """The first of pydantic's complaints: field, value, cause, nearest valid name."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join([part for part in [prefix] if part] + [str(part) for part in first["loc"]])
+    if first["type"] == "extra_forbidden":
+        known = _fields_of(error.title)
+        return f"unknown setting {field}.{_nearest(str(first['loc'][-1]), known)}"
+    if first["type"] == "missing":
+        return f"{field} is missing: set it with {field}=..."
+    return f"{field}={_short(first['input'])}: {first['msg']}"
+
+
+def _short(value: object) -> str:
+    text = str(value) if isinstance(value, str | int | float | bool | None) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _fields_of(class_name: str) -> list[str]:
+    from sluice.part import Part
+
+    waiting = list(Part.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        if kind.__name__ == class_name:
+            return list(kind.model_fields)
+        waiting += kind.__subclasses__()
+    return []
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f" Did you mean {close[0]}?" if close else f" Known: {', '.join(known)}"
+
+
+def _composition(error: Exception) -> str:
+    """Hydra's own message without its stack of causes; unknown keys with the nearest known one."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if not unknown:
+        return text[:400]
+    return f"unknown setting {unknown.group(1)}.{_nearest_key(unknown.group(1))}"
+
+
+def _nearest_key(key: str) -> str:
+    """The nearest name beside `key` in the default configuration."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import DictConfig, OmegaConf
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(version_base="1.3", config_dir=CONF):
+        composed = compose("config")
+    group, _, name = key.rpartition(".")
+    beside = OmegaConf.select(composed, group) if group else composed
+    return (
+        _nearest(name, [str(one) for one in beside]) if isinstance(beside, DictConfig) else " No such group."
+    )

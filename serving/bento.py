@@ -1,0 +1,60 @@
+"""The Bento: service, sluice and a copy of the bundle in BentoML's own store, under `name:v<version>`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sluice.config import Config, to_yaml
+from sluice.files import link_tree, write_json, write_text
+from sluice.registry.versions import public_version
+
+LIBRARIES = (
+    "bentoml", "fastapi", "filelock", "hydra-core", "numpy", "omegaconf", "prometheus-client", "pydantic",
+    "safetensors", "tokenizers", "torch", "transformers",
+)  # fmt: skip
+"""What the service imports, pinned at the versions that are installed here."""
+CODE = ("serving", "src/sluice")
+
+
+def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
+    """Build the Bento of one version, replacing one of the same tag. Returns the tag."""
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    import bentoml
+    from bentoml.exceptions import NotFound
+
+    logging.getLogger("bentoml").setLevel(logging.WARNING)
+    tag = f"{slot['name']}:v{slot['version']}"
+    with tempfile.TemporaryDirectory(prefix="sluice-bento-") as folder:
+        stage = Path(folder)
+        _assemble(stage, repository, slot, cfg)
+        try:
+            bentoml.delete(tag)
+        except NotFound:
+            pass
+        bentoml.bentos.build(
+            "serving.service:Sluice",
+            name=slot["name"],
+            version=f"v{slot['version']}",
+            labels={"task": slot["task"], "bundle": slot["digest"][:63], "data": slot["data"][:63]},
+            python={
+                "packages": [f"{name}=={public_version(name)}" for name in LIBRARIES],
+                "lock_packages": False,
+            },
+            build_ctx=folder,
+        )
+    return tag
+
+
+def _assemble(stage: Path, repository: Path, slot: dict[str, Any], cfg: Config) -> None:
+    """Lay out what the Bento holds: `serving/`, `sluice/`, `bundle/`, `slot.json`, `config.yaml`."""
+    for part in CODE:
+        source = repository / part
+        shutil.copytree(source, stage / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    link_tree(Path(slot["folder"]), stage / "bundle")
+    write_json(stage / "slot.json", {**slot, "folder": "bundle"})
+    write_text(stage / "config.yaml", to_yaml(cfg))

@@ -1,0 +1,113 @@
+"""What holds for every HTTP request: a deadline, a bounded body, safe headers, no text in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import error_response
+
+log = logging.getLogger("bentoml.sluice")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class SafeHeaders:
+    """Tells browsers to run and embed nothing but what this service itself serves."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and add the headers to its answer."""
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, add)
+
+
+class Guard:
+    """Answers in time or says so, and never lets an exception reach a log with the caller's text in it."""
+
+    def __init__(self, app: ASGIApp, timeout_s: float) -> None:
+        self.app = app
+        self.timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on under a deadline that ends with the first byte of the answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def watch(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                deadline.reschedule(None)
+                begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self.timeout_s) as deadline:
+                await self.app(scope, receive, watch)
+        except Exception as error:
+            if not deadline.expired():
+                log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            if begun:
+                raise RuntimeError("the answer broke off") from None
+            response = (
+                error_response(504, f"no answer within {self.timeout_s:g} s")
+                if deadline.expired()
+                else error_response(500, "the service failed; its log says where")
+            )
+            await response(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body beyond the limit, by its announced length or by what has arrived so far."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the whole body, then pass the request on with it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        body = None if int(announced) > self.max_bytes else await self._read(receive)
+        if body is None:
+            # What is left of the body is not read, so the connection cannot carry another request.
+            message = f"the body is longer than {self.max_bytes} bytes"
+            response = error_response(413, message, headers={"Connection": "close"})
+            await response(scope, receive, send)
+            return
+        pending = [body]
+
+        async def replay() -> Message:
+            if pending:
+                return {"type": "http.request", "body": pending.pop(), "more_body": False}
+            return await receive()
+
+        await self.app(scope, replay, send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        body = bytearray()
+        while len(body) <= self.max_bytes:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                return bytes(body) if len(body) <= self.max_bytes else None
+        return None

@@ -1,0 +1,65 @@
+"""Pages for people: the playground at `/`, the API reference at `/docs`. Nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from serving.slot import Slot
+
+FILES = Path(__file__).parent / "playground"
+
+
+def router(slot: Slot, route: str) -> APIRouter:
+    """The pages, and the files that they load."""
+    routes = APIRouter(include_in_schema=False)
+    values = {
+        "model": slot.description.id,
+        "task": slot.description.task,
+        "example": slot.predictor.task.example,
+        "route": route,
+        "verb": route.rsplit("/", 1)[-1].capitalize(),
+    }
+    for path, name in {"/": "index.html", "/docs": "docs.html"}.items():
+        routes.add_api_route(path, _page(FILES / name, values))
+    routes.add_api_route("/assets/{name}", _assets())
+    return routes
+
+
+def _page(path: Path, values: dict[str, str]) -> Callable[[], Awaitable[Response]]:
+    escaped = {key: html.escape(value) for key, value in values.items()}
+    text = Template(path.read_text(encoding="utf-8")).substitute(escaped)
+
+    async def page() -> Response:
+        return HTMLResponse(text)
+
+    return page
+
+
+def _assets() -> Callable[[str], Awaitable[Response]]:
+    swagger = _swagger_folder()
+    files = [FILES / name for name in ("style.css", "script.js", "docs.js", "icon.svg")]
+    files += [swagger / name for name in ("swagger-ui.css", "swagger-ui-bundle.js")]
+    by_name = {file.name: file for file in files}
+
+    async def asset(name: str) -> Response:
+        if name not in by_name:
+            raise HTTPException(404)
+        return FileResponse(by_name[name], headers={"Cache-Control": "no-cache"})
+
+    return asset
+
+
+def _swagger_folder() -> Path:
+    """BentoML ships Swagger UI: with it, the API reference needs no network."""
+    spec = find_spec("bentoml")
+    assert spec
+    assert spec.origin
+    return Path(spec.origin).parent / "_internal" / "server" / "static_content"

@@ -1,0 +1,117 @@
+"use strict";
+
+const FIRST = 5;
+const element = (id) => document.getElementById(id);
+const form = element("form");
+const input = element("input");
+const send = element("send");
+let scores = [];
+
+function curl() {
+  const body = JSON.stringify({ input: input.value }).replaceAll("'", "'\\''");
+  return `curl ${location.origin}${form.dataset.route} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
+}
+
+function showCommand() {
+  element("curl").textContent = curl();
+}
+
+function percent(value) {
+  return `${(100 * value).toFixed(1)} %`;
+}
+
+function row([label, score]) {
+  const item = document.createElement("li");
+  for (const [kind, text] of [["name", label], ["value", percent(score)], ["bar", ""]]) {
+    const part = document.createElement("span");
+    part.className = kind;
+    part.textContent = text;
+    item.append(part);
+  }
+  const fill = document.createElement("div");
+  fill.className = "fill";
+  fill.style.width = `${100 * score}%`;
+  item.lastChild.setAttribute("aria-hidden", "true");
+  item.lastChild.append(fill);
+  return item;
+}
+
+function showScores(all) {
+  const more = element("more");
+  element("scores").replaceChildren(...scores.slice(0, all ? undefined : FIRST).map(row));
+  more.hidden = scores.length <= FIRST;
+  more.setAttribute("aria-expanded", String(all));
+  more.textContent = all ? "Show fewer" : `Show all ${scores.length} labels`;
+}
+
+function showAnswer(body, version, milliseconds) {
+  const [result] = body.results;
+  scores = Object.entries(result.scores).sort((one, other) => other[1] - one[1]);
+  element("error").hidden = true;
+  element("answer").hidden = false;
+  element("model").textContent = version;
+  element("version").textContent = version;
+  element("latency").textContent = `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
+  element("summary").textContent = `${result.label}, ${percent(result.score)}`;
+  showScores(false);
+}
+
+function showError(message) {
+  element("answer").hidden = true;
+  element("error").hidden = false;
+  element("error").textContent = message;
+}
+
+async function ask() {
+  const start = performance.now();
+  const response = await fetch(form.dataset.route, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ input: input.value }),
+  });
+  const body = await response.json();
+  if (response.ok) {
+    showAnswer(body, response.headers.get("X-Model-Version"), performance.now() - start);
+  } else {
+    showError(`${body.error.message} (${response.status}, ${body.error.type})`);
+  }
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (send.getAttribute("aria-disabled") === "true") return;
+  send.setAttribute("aria-disabled", "true");
+  try {
+    await ask();
+  } catch {
+    showError("The service does not answer. Is it still running?");
+  } finally {
+    send.removeAttribute("aria-disabled");
+  }
+});
+
+input.addEventListener("keydown", (event) => {
+  // While an input method composes a character, Enter belongs to it.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  form.requestSubmit();
+});
+input.addEventListener("input", showCommand);
+
+element("more").addEventListener("click", () => {
+  showScores(element("more").getAttribute("aria-expanded") === "false");
+});
+
+element("copy").addEventListener("click", async () => {
+  const button = element("copy");
+  try {
+    await navigator.clipboard.writeText(curl());
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(element("curl"));
+    button.textContent = "Selected: press Ctrl+C";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+});
+
+showCommand();

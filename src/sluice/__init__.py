@@ -1,0 +1,1 @@
+"""Sluice: from rows of text to a gated, versioned and served Transformer."""

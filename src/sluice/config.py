@@ -1,0 +1,76 @@
+"""`Config`: every choice in one typed object, and the only crossing from Hydra's DictConfig to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, SerializeAsAny
+
+from sluice.data.source import Source
+from sluice.evaluation.settings import Evaluate
+from sluice.gate import Gate
+from sluice.inference.settings import Serve
+from sluice.models.spec import ModelSpec
+from sluice.part import Part
+from sluice.tasks.task import Task
+from sluice.training.settings import Train
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+NAME = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
+"""What both MLflow and BentoML take as a model's name."""
+
+
+class Config(Part):
+    """The root of `conf/config.yaml`."""
+
+    name: str = Field(pattern=NAME)
+    """The registered model: each name has one champion."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything that draws: weights, batches, bootstraps."""
+    root: Path = Path("mlruns")
+    """Folder of everything generated."""
+    tracking_uri: str | None = None
+    """MLflow server or database; none is a sqlite file in `root`."""
+    keep_texts: bool = True
+    """Whether error tables and dropped-row files may hold text."""
+    version: int | None = Field(None, ge=1)
+    """A model version, where a command would choose one itself."""
+    force: str | None = Field(None, min_length=1)
+    """Why a refused challenger is promoted all the same."""
+    receipt: Path | None = None
+    """A receipt's JSON file."""
+
+    data: SerializeAsAny[Source]
+    task: SerializeAsAny[Task]
+    model: SerializeAsAny[ModelSpec]
+    train: Train
+    evaluate: Evaluate
+    gate: Gate
+    serve: Serve
+
+
+def load(composed: DictConfig) -> Config:
+    """Hydra's composed configuration as typed parts. Errors of Hydra and pydantic pass through."""
+    import hydra.utils
+
+    choices = {key: value for key, value in composed.items() if key != "_target_"}
+    parts: dict[str, Any] = hydra.utils.instantiate(choices, _convert_="all")
+    return Config.model_validate(parts)
+
+
+def load_file(path: Path) -> Config:
+    """A configuration that `save` wrote."""
+    from omegaconf import OmegaConf
+
+    loaded = OmegaConf.load(path)
+    return load(loaded)  # type: ignore[arg-type]
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved configuration, in the form that `load_file` reads."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(config.describe()))

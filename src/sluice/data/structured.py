@@ -1,0 +1,98 @@
+"""JSONL and Parquet, and the turn from their values to strings."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sluice.data.cells import Cells, Columns, check_columns
+from sluice.errors import UserError
+
+
+def read_jsonl(path: Path, text: str, wanted: Columns) -> Cells:
+    """The wanted fields of one JSON object a line."""
+    cells = Cells({column: [] for column in wanted})
+    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
+        if not line.strip():
+            cells.blank_lines += 1
+            continue
+        row = _object(path, number, line)
+        if any(name not in row for name in wanted.values()):
+            check_columns(f"{path}:{number}", wanted, list(row))
+        for column, name in wanted.items():
+            cells.values[column].append(row[name])
+        cells.lines.append(number)
+    if not cells.lines:
+        raise UserError(f"{path}: no rows, the file is empty")
+    return cells
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, object]:
+    try:
+        row = json.loads(line.rstrip("\r\n"))
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}:{number}: not JSON at column {error.colno} ({error.msg}), found {line[:60].strip()!r}. "
+            "Expected one object a line; for another format: data.format=csv"
+        ) from error
+    if not isinstance(row, dict):
+        raise UserError(
+            f"{path}:{number}: a JSON {type(row).__name__}, expected an object such as "
+            '{"text": "...", "label": "..."}, one a line'
+        )
+    return row
+
+
+def read_parquet(path: Path, wanted: Columns) -> Cells:
+    """The wanted columns; a row's line is its number, from 1."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        check_columns(path, wanted, file.schema_arrow.names)
+        table = file.read(columns=sorted(set(wanted.values())))
+    except pa.ArrowException as error:
+        raise UserError(
+            f"{path}: not a Parquet file ({str(error).splitlines()[0]}). Another format? data.format=csv"
+        ) from error
+    if not len(table):
+        raise UserError(f"{path}: no rows, the table is empty")
+    values = {column: table.column(name).to_pylist() for column, name in wanted.items()}
+    return Cells(values, lines=list(range(1, len(table) + 1)))
+
+
+def to_strings(path: Path, column: str, cells: Cells, *, numbers: bool) -> list[str]:
+    """A column as strings: null is '', numbers and booleans are written out where `numbers` allows them."""
+    values = cells.values[column]
+    strings = [value if isinstance(value, str) else _string(value, numbers) for value in values]
+    if None in strings:
+        at = strings.index(None)
+        raise UserError(
+            f"{path}:{cells.lines[at]}: {column} is {type(values[at]).__name__} {str(values[at])[:40]!r}, "
+            f"expected a string{' or a number' if numbers else ''}. "
+            f"Is it the right column? data.columns.{column}=..."
+        )
+    whole = [string for string in strings if string is not None]
+    _refuse_surrogates(path, column, whole, cells.lines)
+    return whole
+
+
+def _string(value: object, numbers: bool) -> str | None:
+    if value is None or value != value:  # NaN is how pandas writes a missing number
+        return ""
+    return str(value) if numbers and isinstance(value, bool | int | float) else None
+
+
+def _refuse_surrogates(path: Path, column: str, strings: Sequence[str], lines: Sequence[int]) -> None:
+    for string, line in zip(strings, lines, strict=True):
+        try:
+            string.encode()
+        except UnicodeEncodeError as error:
+            found = string[error.start]
+            raise UserError(
+                f"{path}:{line}: {column} holds half of a surrogate pair ({found!r}), which is not text. "
+                "Write the file again with whole characters"
+            ) from error

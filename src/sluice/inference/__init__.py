@@ -1,0 +1,1 @@
+"""Prediction from a bundle. Evaluation, batch prediction and the service all go through here."""

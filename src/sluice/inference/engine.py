@@ -1,0 +1,58 @@
+"""`Engine`: how logits are computed. The torch engine is the reference that others are compared with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from sluice.part import Part
+from sluice.tasks.task import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Forward = Callable[[Sequence[Sequence[int]]], "npt.NDArray[np.float32]"]
+"""Token ids of a batch of texts -> logits, shape (batch, labels)."""
+
+
+class Engine(Part, ABC):
+    """A way to run a bundle's model."""
+
+    @abstractmethod
+    def load(self, folder: Path, task: Task) -> Forward:
+        """Load the model once and return its forward pass."""
+
+
+class TorchEngine(Engine):
+    """PyTorch on the CPU or one GPU."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of weights and activations."""
+    threads: int | None = Field(None, ge=1)
+    """Threads within one operation; none leaves PyTorch's choice, one a core."""
+
+    def load(self, folder: Path, task: Task) -> Forward:
+        """Load the safetensors weights and return the forward pass."""
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        model = task.model_class().from_pretrained(folder.absolute(), dtype=getattr(torch, self.dtype))
+        model.eval().to(device)
+        padding = model.config.pad_token_id or 0
+
+        def forward(batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+            width = max(map(len, batch))
+            ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in batch])
+            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch])
+            with torch.inference_mode():
+                logits = task.logits(model, {"input_ids": ids.to(device), "attention_mask": mask.to(device)})
+            return logits.float().cpu().numpy()
+
+        return forward

@@ -1,0 +1,88 @@
+"""Metrics of single-label classification, as `evaluate.Metric` subclasses that need no hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+# `datasets` and `evaluate` are imported on separate lines: evaluate scans its modules' imports line by line.
+import datasets
+import evaluate
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+LABELS = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+SCORES = datasets.Features(
+    {"predictions": datasets.Sequence(datasets.Value("float32")), "references": datasets.Value("int64")}
+)
+
+
+class _Metric(evaluate.Metric):
+    """An `evaluate.Metric` that keeps its rows in memory: nothing is written to a cache folder."""
+
+    features = LABELS
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(keep_in_memory=True, **options)
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=self.__doc__ or "", citation="", inputs_description="", features=self.features
+        )
+
+
+class Accuracy(_Metric):
+    """Share of rows whose predicted label is the reference."""
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        return {"accuracy": float(accuracy_score(references, predictions))}
+
+
+class MacroF1(_Metric):
+    """Unweighted mean of the F1 of every label that occurs in the references or the predictions."""
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        return {"macro_f1": float(f1_score(references, predictions, average="macro", zero_division=0.0))}
+
+
+class PerClass(_Metric):
+    """Precision, recall, F1 and support of every label index from 0 to `classes` - 1."""
+
+    def _compute(
+        self, predictions: Sequence[int], references: Sequence[int], classes: int
+    ) -> dict[str, list[float]]:
+        precision, recall, f1, support = precision_recall_fscore_support(
+            references, predictions, labels=range(classes), zero_division=0.0
+        )
+        return {
+            "precision": precision.tolist(),
+            "recall": recall.tolist(),
+            "f1": f1.tolist(),
+            "support": support.tolist(),
+        }
+
+
+class CalibrationError(_Metric):
+    """Expected calibration error with bins of equal width (Guo et al. 2017, On Calibration of Modern Neural Networks).
+
+    `predictions` are probabilities, shape (rows, classes).
+    """
+
+    features = SCORES
+
+    def _compute(
+        self, predictions: Sequence[Sequence[float]], references: Sequence[int], bins: int = 15
+    ) -> dict[str, float]:
+        return {"ece": expected_calibration_error(np.asarray(predictions), np.asarray(references), bins)}
+
+
+def expected_calibration_error(
+    probabilities: npt.NDArray[np.floating], references: npt.NDArray[np.integer], bins: int
+) -> float:
+    """Mean over the bins, weighted by rows, of |accuracy - mean confidence|. Shapes (n, classes) and (n,)."""
+    confidence = probabilities.max(axis=1)
+    correct = (probabilities.argmax(axis=1) == references).astype(float)
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(index, correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(references))

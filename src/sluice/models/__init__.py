@@ -1,0 +1,1 @@
+"""A tokenizer and a model, from a size and a seed or from a checkpoint."""

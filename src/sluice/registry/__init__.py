@@ -1,0 +1,1 @@
+"""MLflow: runs, lineage, versions, aliases, promotions. Nothing else imports mlflow."""

@@ -1,0 +1,18 @@
+"""Tasks: what is learnt. One file a task; `resolve` is the only place where a name becomes a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.errors import UserError
+from sluice.tasks.classification import Classification
+from sluice.tasks.task import Task
+
+TASKS: dict[str, type[Task]] = {Classification.name: Classification}
+
+
+def resolve(name: str, fields: dict[str, Any]) -> Task:
+    """The task that a bundle names, with its fields."""
+    if name not in TASKS:
+        raise UserError(f"unknown task '{name}'; this Sluice knows: {', '.join(TASKS)}")
+    return TASKS[name].model_validate(fields)

@@ -1,0 +1,121 @@
+"""`Task`: what every stage reads of a task, so that no stage has to know which one it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, Field
+
+from sluice.part import Part
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from sluice.metrics.significance import Interval, Sampling
+
+Columns = Mapping[str, Sequence[Any]]
+"""Rows by column: every sequence has one entry a row."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Predictions of simple predictors on the test rows, by name."""
+
+    trivial: dict[str, npt.NDArray[np.int64]]
+    """Those that know nothing of the text."""
+    strong: dict[str, npt.NDArray[np.int64]]
+    """Those that a team would otherwise ship."""
+
+
+class Task(Part, ABC):
+    """One thing that a model can learn. Fields are its configuration, methods what the stages read."""
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+    """The columns that a row must have."""
+    slice_columns: ClassVar[tuple[str, ...]] = ()
+    """Columns whose values make the slices on which models are compared."""
+    primary_metric: ClassVar[str]
+    """The metric that chooses the best checkpoint and that the gate compares: higher is better."""
+    Options: ClassVar[type[BaseModel]]
+    """What a caller may ask for beside the input."""
+    Result: ClassVar[type[BaseModel]]
+    """The answer for one input."""
+    plots: ClassVar[tuple[str, ...]]
+    """The plots of `sluice.evaluation.plots` that say something about it."""
+    example: ClassVar[str]
+    """An input for documentation, signatures and the playground."""
+
+    max_length: int = Field(128, ge=8, le=8192)
+    """Longest input in tokens; what is longer is cut at the end."""
+
+    @abstractmethod
+    def labels(self, rows: Columns) -> list[str]:
+        """The label names that training rows define, in index order."""
+
+    @abstractmethod
+    def references(self, rows: Columns, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The right answer of each row as an index into `labels`, shape (rows,)."""
+
+    @abstractmethod
+    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens included, cut to `max_length`."""
+
+    @abstractmethod
+    def model_class(self) -> type[Any]:
+        """The transformers Auto class that puts this task's head on a backbone."""
+
+    @abstractmethod
+    def logits(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:
+        """The model's raw scores for a padded batch, shape (batch, labels)."""
+
+    @abstractmethod
+    def metrics(
+        self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]
+    ) -> dict[str, float]:
+        """The headline figures, computed by `evaluate.Metric` subclasses. Shapes (rows, labels) and (rows,)."""
+
+    @abstractmethod
+    def decode(
+        self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel
+    ) -> list[BaseModel]:
+        """One `Result` a row of logits, shape (rows, labels)."""
+
+    @abstractmethod
+    def breakdown(
+        self,
+        predictions: npt.NDArray[np.integer],
+        references: npt.NDArray[np.integer],
+        labels: Sequence[str],
+    ) -> dict[str, dict[str, float]]:
+        """Figures by label name."""
+
+    @abstractmethod
+    def intervals(
+        self,
+        predictions: npt.NDArray[np.integer],
+        references: npt.NDArray[np.integer],
+        classes: int,
+        sampling: Sampling,
+    ) -> dict[str, Interval]:
+        """The headline figures with bootstrap bounds."""
+
+    @abstractmethod
+    def differences(
+        self,
+        challenger: npt.NDArray[np.integer],
+        other: npt.NDArray[np.integer],
+        references: npt.NDArray[np.integer],
+        classes: int,
+        sampling: Sampling,
+    ) -> dict[str, Interval]:
+        """Challenger minus other on the same rows, with paired bootstrap bounds."""
+
+    @abstractmethod
+    def baselines(self, train: Columns, test: Columns, labels: Sequence[str]) -> Baselines:
+        """What simple predictors, fitted on the training rows, say of the test rows."""

@@ -1,0 +1,182 @@
+"""One fine-tuning: model, rows and settings in, the best checkpoint's model out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sluice.tasks.task import Task
+from sluice.training.checkpoints import newest_complete
+from sluice.training.precision import use_bf16
+from sluice.training.settings import Train
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    import numpy.typing as npt
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+
+Log = Callable[[dict[str, float], int], None]
+"""Receives figures and the optimizer step they belong to."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows: token ids and the right answers as label indices."""
+
+    ids: Sequence[Sequence[int]]
+    references: npt.NDArray[np.int64]
+
+    def dataset(self) -> datasets.Dataset:
+        """In the form that Trainer reads; `length` is what length grouping sorts by."""
+        import datasets
+
+        return datasets.Dataset.from_dict(
+            {"input_ids": self.ids, "labels": self.references, "length": [len(row) for row in self.ids]}
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best model and what its training took."""
+
+    model: PreTrainedModel
+    steps: int
+    best: float
+    """The task's primary metric on the validation rows."""
+    resumed_from: int | None
+    """The optimizer step that a killed run went on from."""
+
+
+def fit(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    train: Rows,
+    validation: Rows,
+    settings: Train,
+    *,
+    seed: int,
+    folder: Path,
+    log: Log,
+) -> Fitted:
+    """Train to the end, going on from the newest checkpoint in `folder` where there is one."""
+    from transformers.trainer_callback import ProgressCallback
+
+    trainer = _trainer(model, tokenizer, task, train, validation, settings, seed, folder)
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(_reporter(log))
+    checkpoint = newest_complete(folder)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    state = trainer.state
+    return Fitted(
+        model=trainer.model,
+        steps=state.global_step,
+        best=float(state.best_metric or math.nan),
+        resumed_from=int(checkpoint.name.split("-")[1]) if checkpoint else None,
+    )
+
+
+def _trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    train: Rows,
+    validation: Rows,
+    settings: Train,
+    seed: int,
+    folder: Path,
+) -> Trainer:
+    from transformers import DataCollatorWithPadding, Trainer
+
+    def measure(prediction: Any) -> dict[str, float]:
+        return task.metrics(prediction.predictions, prediction.label_ids)
+
+    trainer = Trainer(
+        model=model,
+        args=_arguments(settings, task, len(train.ids), seed, folder),
+        train_dataset=train.dataset(),
+        eval_dataset=validation.dataset(),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=measure,
+    )
+    # Heads with a plain mean loss accept **kwargs, which Trainer takes for "already divided by the number of items":
+    # left so, the gradient is multiplied by accumulation steps and by processes.
+    trainer.model_accepts_loss_kwargs = False
+    return trainer
+
+
+def _arguments(settings: Train, task: Task, rows: int, seed: int, folder: Path) -> TrainingArguments:
+    import torch
+    from transformers import TrainingArguments
+
+    steps = total_steps(settings, rows)
+    interval = max(1, math.ceil(steps / settings.evaluations))
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=2 * settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        label_smoothing_factor=settings.label_smoothing,
+        optim=settings.optimizer,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=use_bf16(settings.precision),
+        train_sampling_strategy="group_by_length",
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model=task.primary_metric,
+        greater_is_better=True,
+        logging_steps=max(1, steps // 50),
+        dataloader_pin_memory=False,
+        report_to="none",
+        seed=seed,
+        data_seed=seed,
+        disable_tqdm=False,
+    )
+
+
+def total_steps(settings: Train, rows: int) -> int:
+    """Optimizer steps of the whole training."""
+    if settings.max_steps > 0:
+        return settings.max_steps
+    batches = math.ceil(rows / settings.batch_size)
+    return math.ceil(max(1, batches // settings.accumulation) * settings.epochs)
+
+
+def _reporter(log: Log) -> Any:
+    from transformers.trainer_callback import ProgressCallback
+
+    class Reporter(ProgressCallback):
+        """One progress bar with the loss in it; figures go on as `train/loss`, `validation/accuracy`."""
+
+        postfix: ClassVar[dict[str, str]] = {}
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            figures = {_metric_name(key): float(value) for key, value in (logs or {}).items()}
+            log(figures, state.global_step)
+            shown = {name: figures[name] for name in ("train/loss", f"validation/{args.metric_for_best_model}") if name in figures}
+            if self.training_bar is not None and shown:
+                self.postfix |= {name: f"{value:.3f}" for name, value in shown.items()}
+                self.training_bar.set_postfix(self.postfix)
+
+        def on_prediction_step(self, *args: Any, **kwargs: Any) -> None:
+            """A validation pass needs no bar of its own."""
+
+    return Reporter()
+
+
+def _metric_name(key: str) -> str:
+    return f"validation/{key[5:]}" if key.startswith("eval_") else f"train/{key}"

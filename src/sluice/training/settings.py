@@ -1,0 +1,36 @@
+"""`Train`: how a model learns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sluice.part import Part
+
+
+class Train(Part):
+    """Settings of the optimizer loop; names follow transformers where it has one."""
+
+    epochs: float = Field(3, gt=0)
+    """Passes over the training rows."""
+    max_steps: int = -1
+    """Optimizer steps; overrides `epochs` when positive."""
+    batch_size: int = Field(64, ge=1)
+    """Rows in one forward pass, a process."""
+    accumulation: int = Field(1, ge=1)
+    """Forward passes added up before one optimizer step."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak of the schedule."""
+    schedule: str = "linear"
+    """A `lr_scheduler_type` of transformers."""
+    warmup: float = Field(0.06, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: float = Field(0.01, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    optimizer: str = "adamw_torch_fused"
+    """An `optim` of transformers."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """auto: bf16 where the processor multiplies it natively, else fp32."""
+    evaluations: int = Field(2, ge=1)
+    """Validations over the whole training; the best checkpoint is kept."""

@@ -1,0 +1,132 @@
+"""Where a stage's output lives: a folder named by its key, written beside, renamed when whole."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sluice.errors import UserError
+from sluice.files import write_json
+from sluice.part import digest
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A finished stage: its folder, what it recorded, and whether this call made it."""
+
+    folder: Path
+    key: str
+    record: dict[str, Any]
+    fresh: bool
+
+
+class Workspace:
+    """The folder `mlruns/work`: one folder a stage, one keyed folder in it for each distinct input."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.root}: {error.strerror}. Free it or name another folder: root=/some/folder"
+            ) from error
+
+    def run(self, stage: str, key: str, build: Callable[[Path], dict[str, Any]]) -> Output:
+        """Return the finished folder for `key`, building it first where there is none.
+
+        `build(folder)` fills a folder that keeps its content across a kill, so that it can go on where it was,
+        and returns a JSON record. Others that want the same key wait, then find it done.
+        """
+        final = self.root / stage / key[:16]
+        partial = final.with_suffix(".partial")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(final.with_suffix(".lock")):
+            if (final / MANIFEST).exists():
+                return Output(final, key, json.loads((final / MANIFEST).read_text())["record"], fresh=False)
+            partial.mkdir(exist_ok=True)
+            record = build(partial)
+            write_json(partial / MANIFEST, {"stage": stage, "key": key, "record": record})
+            partial.rename(final)
+        return Output(final, key, record, fresh=True)
+
+    def forget(self, output: Output) -> None:
+        """Remove a finished stage, so that it runs again."""
+        shutil.rmtree(output.folder)
+
+    @contextmanager
+    def turn(self, name: str, waiting: str) -> Iterator[None]:
+        """One process at a time; who has to wait says so. The system frees the turn when its holder dies."""
+        (self.root / "locks").mkdir(exist_ok=True)
+        lock = FileLock(self.root / "locks" / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(waiting, flush=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def stage_key(*values: Any, sources: Iterable[str], libraries: Iterable[str] = ()) -> str:
+    """The key of a stage: its configuration and inputs, the code it reaches, the libraries that matter."""
+    versions = {name: importlib.metadata.version(name) for name in sorted(libraries)}
+    return digest(
+        {"values": list(values), "source": source_digest(tuple(sorted(set(sources)))), "versions": versions}
+    )
+
+
+@cache
+def source_digest(modules: tuple[str, ...]) -> str:
+    """SHA-256 over the files of these modules and of every sluice module that they import, however deep."""
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        source = _source(name)
+        if source is None:
+            continue
+        found[name] = hashlib.sha256(source).hexdigest()
+        waiting += _imports(source)
+    return digest(found)
+
+
+@cache
+def _source(name: str) -> bytes | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin).read_bytes() if spec and spec.origin else None
+
+
+def _imports(source: bytes) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.split(".")[0] == "sluice"]

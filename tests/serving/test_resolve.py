@@ -1,0 +1,109 @@
+"""Where the service finds what to serve."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serving import resolve
+from serving.slot import SlotDescription
+from sluice.errors import UserError
+from tests.serving.live import ROOT
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder and no variables of the developer's own."""
+    monkeypatch.chdir(tmp_path)
+    for name in (resolve.SLOT, resolve.CONFIG):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def stand_in(folder: Path, lines: str) -> None:
+    """A `pipelines.resolve` that keeps what it was asked."""
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "__init__.py").touch()
+    asked = f"import sys\nopen({str(folder / 'asked')!r}, 'w').write('\\n'.join(sys.argv[1:]))\n"
+    (folder / "pipelines" / "resolve.py").write_text(asked + lines)
+
+
+def test_nothing_configured_gives_the_defaults(empty: Path) -> None:
+    assert resolve.settings().port == 3000
+    with pytest.raises(UserError, match="nothing promoted yet"):
+        resolve.slot_path()
+
+
+def test_settings_come_from_the_file_that_is_named(
+    empty: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(resolve.CONFIG, str(config_file))
+    assert resolve.settings().workers == 2
+
+
+def test_the_last_promotion_is_found(empty: Path, config_file: Path) -> None:
+    resolve.PROMOTED.parent.mkdir(parents=True)
+    resolve.PROMOTED.write_text(config_file.read_text())
+    assert resolve.settings().workers == 2
+
+
+def test_the_registry_is_asked_and_its_answer_handed_over(
+    empty: Path, config_file: Path, description: SlotDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(resolve.CONFIG, str(config_file))
+    stand_in(empty, f"print('a library says hello')\nprint({description.model_dump_json()!r})")
+    assert resolve.hand_over() == description
+    assert (empty / "asked").read_text().splitlines() == ["name='apidocs'", "root='mlruns'", "tracking_uri=null"]
+    found = Path(os.environ[resolve.SLOT])
+    assert found == empty / "mlruns/work/serve/apidocs.json"
+    assert SlotDescription.read(found) == description
+
+
+def test_the_registry_s_refusal_is_passed_on(empty: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(resolve.CONFIG, str(config_file))
+    stand_in(empty, "sys.exit('error: apidocs has no champion yet')")
+    with pytest.raises(UserError, match="apidocs has no champion yet"):
+        resolve.hand_over()
+
+
+def test_a_bento_holds_all_that_it_needs(
+    empty: Path, bundle: Path, config_file: Path, description: SlotDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolve, "HOME", empty)
+    (empty / "bundle").symlink_to(bundle)
+    (empty / "config.yaml").write_text(config_file.read_text())
+    packed = description.model_copy(update={"folder": Path("bundle")})
+    (empty / "slot.json").write_text(packed.model_dump_json())
+    assert resolve.hand_over().folder == empty / "bundle"
+    assert resolve.settings().workers == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"name": "a b"}'])
+def test_a_broken_description_is_named(empty: Path, text: str) -> None:
+    (empty / "slot.json").write_text(text)
+    with pytest.raises(UserError, match=r"slot\.json does not describe a model to serve"):
+        SlotDescription.read(empty / "slot.json")
+
+
+def test_without_an_alias_no_alias_is_answered_to(description: SlotDescription) -> None:
+    assert description.answers_to("apidocs@champion")
+    assert not description.model_copy(update={"alias": None}).answers_to("apidocs@None")
+
+
+def test_a_drain_that_hangs_is_ended() -> None:
+    code = (
+        "import signal, time; from serving.process import end_within\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None); end_within(0.3)\n"
+        "print('ready', flush=True); time.sleep(30)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    assert process.wait(timeout=5) == 1
+    process.stdout.close()
