@@ -1,5 +1,6 @@
 # Every command sets itself up on first use. ARGS takes Hydra overrides: make train ARGS="train.epochs=2 seed=1"
 SHELL := /bin/bash
+export BENTOML_DO_NOT_TRACK := True
 .DEFAULT_GOAL := help
 ARGS ?=
 PIP_ARGS ?=

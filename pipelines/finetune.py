@@ -29,9 +29,7 @@ def run(session: Session, prepared: Output) -> Output:
         from sluice.inference.bundle import Lineage
         from sluice.training.bundle import train_bundle
 
-        lineage = Lineage(
-            data=prepared.record["data"], split=prepared.record["split"], config=key, git=session.git
-        )
+        lineage = Lineage(data=prepared.record["data"], split=prepared.record["split"], config=key, git=session.git)
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
         record = train_bundle(

@@ -91,9 +91,7 @@ def weigh(cfg: Config, store: Store, challenger: Version, champion: Version | No
 def checks(judged: Verdict, markdown: bool = False) -> str:
     """The verdict, one line a check."""
     if markdown:
-        lines = [
-            f"| {'yes' if c.passed else 'NO'} | {c.name} | {c.found} | {c.rule} |" for c in judged.checks
-        ]
+        lines = [f"| {'yes' if c.passed else 'NO'} | {c.name} | {c.found} | {c.rule} |" for c in judged.checks]
         return "\n".join(["| passed | check | found | rule |", "| --- | --- | --- | --- |", *lines])
     width = max(len(check.name) for check in judged.checks)
     found = max(len(check.found) for check in judged.checks)

@@ -47,16 +47,12 @@ def _register(
     lineage = plain.lineage.model_copy(update={"run": parent.id})
     described = plain.model_copy(update={"lineage": lineage, "metrics": evaluated.record["metrics"]})
     described.write(bundle)
-    text = card(
-        cfg.name, described, prepared.record, fitted.record, markdown(evaluated.record), evaluated.record
-    )
+    text = card(cfg.name, described, prepared.record, fitted.record, markdown(evaluated.record), evaluated.record)
     (bundle / "README.md").write_text(text, encoding="utf-8")
     digest = folder_digest(bundle)
     parent.files(evaluated.folder / evaluate.TEST, evaluate.TEST)
     parent.params(finetune.params(cfg))
-    parent.tags(
-        {NOTE: text, "sluice.bundle": digest, "sluice.data": lineage.data, "sluice.split": lineage.split}
-    )
+    parent.tags({NOTE: text, "sluice.bundle": digest, "sluice.data": lineage.data, "sluice.split": lineage.split})
     parent.dataset(cfg.data.name, lineage.data, str(prepared.folder), "training")
     version = register(session.store, parent, cfg.name, bundle, key=key, digest=digest, card=text)
     child.tags({"sluice.version": str(version), "sluice.bundle": digest})

@@ -23,9 +23,7 @@ def command(cfg: Config) -> None:
         run = promotions.begin(store, cfg.name, "rollback", champion.number, target.number, cfg.force)
         move_alias(store, cfg.name, CHAMPION, target.number)
         promotions.end(run, "done", [cfg.force or "asked for"])
-    print(
-        f"rolled back: {target} is the champion, {champion} is not. Next: make serve   (restart a running service)"
-    )
+    print(f"rolled back: {target} is the champion, {champion} is not. Next: make serve   (restart a running service)")
 
 
 def _target(store: Store, cfg: Config, current: int) -> int:
@@ -33,9 +31,7 @@ def _target(store: Store, cfg: Config, current: int) -> int:
     if cfg.version is None:
         previous = promotions.previous(store, cfg.name)
         if previous is None:
-            raise UserError(
-                f"{cfg.name} has had no champion before {cfg.name}:{current}: nothing to roll back to"
-            )
+            raise UserError(f"{cfg.name} has had no champion before {cfg.name}:{current}: nothing to roll back to")
         return previous
     if cfg.version == current:
         raise UserError(f"{cfg.name}:{current} is the champion already")

@@ -70,9 +70,7 @@ class Session:
     def parent(self) -> Run:
         """The run of the whole training, opened when the first stage has something to do."""
         size = type(self.cfg.model).__name__.lower()
-        run = open_run(
-            self.store, self.cfg.name, f"{size}-{self.key[:6]}", self.key, tags={"sluice.git": self.git}
-        )
+        run = open_run(self.store, self.cfg.name, f"{size}-{self.key[:6]}", self.key, tags={"sluice.git": self.git})
         run.text(to_yaml(self.cfg), "config.yaml")
         return run
 

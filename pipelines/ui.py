@@ -21,9 +21,7 @@ def command(cfg: Config) -> None:
         raise UserError(f"the MLflow server has its own pages: open {store.uri}")
     with socket.socket() as probe:
         if probe.connect_ex((HOST, PORT)) == 0:
-            raise UserError(
-                f"port {PORT} is taken: stop what listens on {HOST}:{PORT} (is `make ui` running already?)"
-            )
+            raise UserError(f"port {PORT} is taken: stop what listens on {HOST}:{PORT} (is `make ui` running already?)")
     print(f"http://{HOST}:{PORT}   (choose 'Model training' where MLflow asks; stop with Ctrl-C)", flush=True)
     artifacts = store.root / "artifacts"
     arguments = ["server", "--host", HOST, "--port", str(PORT), "--workers", "1"]

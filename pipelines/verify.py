@@ -34,9 +34,7 @@ def command(cfg: Config) -> int:
         raise UserError(
             f"the test rows of {challenger} are not those of the receipt: {found[:12]}, not {told.test[:12]}"
         )
-    print(
-        f"digests of {challenger}{f', {champion}' if champion else ''} and the test rows are those of the receipt"
-    )
+    print(f"digests of {challenger}{f', {champion}' if champion else ''} and the test rows are those of the receipt")
     evidence = weigh(_settings(cfg, told), store, challenger, champion)
     same = _compare(told.evidence, evidence)
     settled = verdict(told.evidence, told.rules) == told.verdict
@@ -56,9 +54,7 @@ def _same(store: Store, name: str, model: receipt.Model) -> Version:
 
 def _settings(cfg: Config, told: Receipt) -> Config:
     measured = cfg.evaluate.model_copy(update={"resamples": told.resamples, "confidence": told.confidence})
-    return cfg.model_copy(
-        update={"name": told.name, "seed": told.seed, "gate": told.rules, "evaluate": measured}
-    )
+    return cfg.model_copy(update={"name": told.name, "seed": told.seed, "gate": told.rules, "evaluate": measured})
 
 
 def _compare(told: Evidence, found: Evidence) -> bool:

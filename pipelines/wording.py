@@ -106,6 +106,4 @@ def _nearest_key(key: str) -> str:
         composed = compose("config")
     group, _, name = key.rpartition(".")
     beside = OmegaConf.select(composed, group) if group else composed
-    return (
-        _nearest(name, [str(one) for one in beside]) if isinstance(beside, DictConfig) else " No such group."
-    )
+    return _nearest(name, [str(one) for one in beside]) if isinstance(beside, DictConfig) else " No such group."

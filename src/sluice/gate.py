@@ -21,7 +21,7 @@ class Gate(Part):
     """Refuse when the lower bound of (challenger - champion) in the primary metric is below -max_drop."""
     min_gain: float | None = None
     """Refuse when the mean of (challenger - champion) in the primary metric is below this."""
-    floors: dict[str, float] = {}
+    floors: dict[str, float] | None = None
     """Least value of a metric on the test split, by name: `{accuracy: 0.6}`."""
     baseline_margin: float | None = 0.0
     """Refuse when (challenger - strong baseline), mean of the primary metric, is below this."""
@@ -57,7 +57,7 @@ class Against(Part):
     difference: Bounds
     """Challenger minus champion in the primary metric."""
     latency_ratio: float
-    """Median time of the challenger over the champion's, interleaved."""
+    """Median time of the challenger over the champion's, interleaved; NaN where no rule asks for it."""
     latency_control: float
     """The same between two copies of the champion: 1 on a quiet machine."""
     size_ratio: float
@@ -121,11 +121,9 @@ def verdict(evidence: Evidence, rules: Gate) -> Verdict:
 def _alone(evidence: Evidence, rules: Gate) -> Iterator[Check]:
     yield _seen("test rows in its own training data", evidence.seen)
     primary = evidence.scores.get(evidence.metric, math.nan)
-    for metric, floor in {evidence.metric: 0.0, **rules.floors}.items():
+    for metric, floor in {evidence.metric: 0.0, **(rules.floors or {})}.items():
         value = primary if metric == evidence.metric else evidence.scores.get(metric, math.nan)
-        yield Check(
-            name=f"{metric} floor", passed=value >= floor, found=f"{value:.4f}", rule=f"at least {floor:g}"
-        )
+        yield Check(name=f"{metric} floor", passed=value >= floor, found=f"{value:.4f}", rule=f"at least {floor:g}")
     for name, bounds in evidence.trivial.items():
         yield Check(
             name=f"{evidence.metric} over {name}",
@@ -196,6 +194,4 @@ def _worst_slice(slices: dict[str, Bounds], limit: float) -> Check:
     if len(measured) < len(slices):
         return Check(name="worst slice", passed=False, found="a slice could not be measured", rule=rule)
     name = min(measured, key=lambda one: measured[one].high)
-    return Check(
-        name="worst slice", passed=measured[name].high >= -limit, found=f"{name} {measured[name]}", rule=rule
-    )
+    return Check(name="worst slice", passed=measured[name].high >= -limit, found=f"{name} {measured[name]}", rule=rule)

@@ -16,9 +16,7 @@ class Part(BaseModel):
     A `_target_` in a yaml names a subclass; the docstring under a field is its help.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="strings"
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="strings")
 
     def describe(self) -> dict[str, Any]:
         """This part as plain data that `hydra.utils.instantiate` turns back into an equal part."""

@@ -91,9 +91,7 @@ class Workspace:
 def stage_key(*values: Any, sources: Iterable[str], libraries: Iterable[str] = ()) -> str:
     """The key of a stage: its configuration and inputs, the code it reaches, the libraries that matter."""
     versions = {name: importlib.metadata.version(name) for name in sorted(libraries)}
-    return digest(
-        {"values": list(values), "source": source_digest(tuple(sorted(set(sources)))), "versions": versions}
-    )
+    return digest({"values": list(values), "source": source_digest(tuple(sorted(set(sources)))), "versions": versions})
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +82,10 @@ def _against(
         for name, rows in _slices(test, challenger.task.slice_columns).items()
         if len(rows) >= rules.min_slice_rows
     }
-    texts = test["text"][: settings.latency_texts]
-    ratio, control = latency_ratios(challenger, champion, Predictor(folder, engine), texts)
+    ratio, control = math.nan, math.nan
+    if rules.max_latency_ratio is not None:
+        texts = test["text"][: settings.latency_texts]
+        ratio, control = latency_ratios(challenger, champion, Predictor(folder, engine), texts)
     return Against(
         difference=difference(np.arange(len(references))),
         latency_ratio=ratio,
@@ -103,14 +106,11 @@ def _slices(test: Columns, columns: tuple[str, ...]) -> dict[str, Indices]:
     slices: dict[str, Indices] = {}
     for column in columns:
         values = np.array(test[column])
-        slices |= {
-            f"{column}={value}": np.flatnonzero(values == value) for value in sorted(set(test[column]))
-        }
+        slices |= {f"{column}={value}": np.flatnonzero(values == value) for value in sorted(set(test[column]))}
     lengths = np.array([len(text) for text in test["text"]])
     thirds = np.digitize(lengths, np.quantile(lengths, [1 / 3, 2 / 3]), right=True)
     return slices | {
-        f"length={name}": np.flatnonzero(thirds == third)
-        for third, name in enumerate(("short", "medium", "long"))
+        f"length={name}": np.flatnonzero(thirds == third) for third, name in enumerate(("short", "medium", "long"))
     }
 
 

@@ -44,9 +44,7 @@ def confusion(
     axes.set_title(title if len(names) == classes else f"{title} ({len(names)} most confused of {classes})")
     for row, column in zip(*np.nonzero(share >= 0.005), strict=True):
         color = "white" if share[row, column] > 0.5 else "black"
-        axes.text(
-            column, row, f"{share[row, column] * 100:.0f}", ha="center", va="center", color=color, fontsize=8
-        )
+        axes.text(column, row, f"{share[row, column] * 100:.0f}", ha="center", va="center", color=color, fontsize=8)
     figure.savefig(path, dpi=110)
 
 

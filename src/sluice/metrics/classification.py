@@ -49,9 +49,7 @@ class MacroF1(_Metric):
 class PerClass(_Metric):
     """Precision, recall, F1 and support of every label index from 0 to `classes` - 1."""
 
-    def _compute(
-        self, predictions: Sequence[int], references: Sequence[int], classes: int
-    ) -> dict[str, list[float]]:
+    def _compute(self, predictions: Sequence[int], references: Sequence[int], classes: int) -> dict[str, list[float]]:
         precision, recall, f1, support = precision_recall_fscore_support(
             references, predictions, labels=range(classes), zero_division=0.0
         )

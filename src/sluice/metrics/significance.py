@@ -31,9 +31,7 @@ class Interval:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def bootstrap(
-    predictions: Labels, references: Labels, classes: int, sampling: Sampling
-) -> dict[str, Interval]:
+def bootstrap(predictions: Labels, references: Labels, classes: int, sampling: Sampling) -> dict[str, Interval]:
     """Accuracy and macro F1 with intervals (Efron 1979: rows drawn with replacement, percentiles of the statistic)."""
     samples = _resample([_cells(predictions, references, classes)], classes, sampling)[0]
     exact = _scores(_count(_cells(predictions, references, classes), classes)[None])

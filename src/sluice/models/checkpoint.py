@@ -35,14 +35,16 @@ class Checkpoint(ModelSpec):
         return self._load(AutoTokenizer)
 
     def model(
-        self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase
+        self,
+        model_class: type[Any],
+        labels: Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        texts: Sequence[str],
     ) -> PreTrainedModel:
         """The checkpoint's backbone under the head of `model_class`, in float32."""
         import torch
 
-        return self._load(
-            model_class, dtype=torch.float32, ignore_mismatched_sizes=True, **label_maps(labels)
-        )
+        return self._load(model_class, dtype=torch.float32, ignore_mismatched_sizes=True, **label_maps(labels))
 
     def _load(self, auto: Any, **options: Any) -> Any:
         folder = self._folder()
@@ -58,12 +60,8 @@ class Checkpoint(ModelSpec):
         folder = Path(self.path).expanduser()
         if folder.is_dir():
             if not (folder / "config.json").exists():
-                raise UserError(
-                    f"model.path={self.path} has no config.json: not a Hugging Face checkpoint folder"
-                )
+                raise UserError(f"model.path={self.path} has no config.json: not a Hugging Face checkpoint folder")
             return folder
         if self.path.startswith(("/", ".", "~")) or self.path.count("/") > 1:
-            raise UserError(
-                f"model.path={self.path} does not exist; expected a Hugging Face checkpoint folder"
-            )
+            raise UserError(f"model.path={self.path} does not exist; expected a Hugging Face checkpoint folder")
         return None

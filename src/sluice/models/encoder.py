@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -26,16 +26,20 @@ class Encoder(ModelSpec):
 
     vocabulary: int = Field(16_000, ge=300)
     """Tokens in the vocabulary, at most; small data fills less."""
-    lowercase: bool = True
+    lowercase: bool = False
     """Whether upper case is folded before tokenizing."""
     hidden: int = Field(256, ge=8)
     """Width of the residual stream."""
-    layers: int = Field(2, ge=1)
+    layers: int = Field(1, ge=1)
     heads: int = Field(4, ge=1)
     feed_forward: int = Field(512, ge=8)
     """Width inside the gated feed-forward blocks."""
-    dropout: float = Field(0.1, ge=0, lt=1)
-    """Share of activations dropped in embeddings and before the classifier."""
+    embeddings: Literal["lsa", "random"] = "lsa"
+    """How token embeddings start: from which tokens share training rows, or drawn at random."""
+    embedding_dropout: float = Field(0.3, ge=0, lt=1)
+    """Share of the embeddings' activations dropped: what keeps a model of few rows from learning them by heart."""
+    classifier_dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of activations dropped before the classifier."""
 
     def fingerprint(self) -> str:
         """The configuration is all there is."""
@@ -71,9 +75,13 @@ class Encoder(ModelSpec):
         )
 
     def model(
-        self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase
+        self,
+        model_class: type[Any],
+        labels: Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        texts: Sequence[str],
     ) -> PreTrainedModel:
-        """New weights, drawn from torch's seed."""
+        """New weights, drawn from torch's seed; embeddings that know which tokens keep company in `texts`."""
         from transformers import ModernBertConfig
 
         config = ModernBertConfig(
@@ -83,8 +91,8 @@ class Encoder(ModelSpec):
             num_attention_heads=self.heads,
             intermediate_size=self.feed_forward,
             max_position_embeddings=tokenizer.model_max_length,
-            embedding_dropout=self.dropout,
-            classifier_dropout=self.dropout,
+            embedding_dropout=self.embedding_dropout,
+            classifier_dropout=self.classifier_dropout,
             classifier_pooling="mean",
             pad_token_id=tokenizer.pad_token_id,
             cls_token_id=tokenizer.cls_token_id,
@@ -93,4 +101,22 @@ class Encoder(ModelSpec):
             eos_token_id=tokenizer.sep_token_id,
             **label_maps(labels),
         )
-        return model_class.from_config(config)
+        # Fused attention's backward pass costs more than plain matrix products at the lengths of a row of text.
+        model = model_class.from_config(config, attn_implementation="eager")
+        if self.embeddings == "lsa":
+            self._start_embeddings(model, tokenizer, texts)
+        return model
+
+    @staticmethod
+    def _start_embeddings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> None:
+        """Overwrite the drawn embeddings of all tokens that occur; keep the scale that the architecture draws with."""
+        import torch
+
+        from sluice.models.lsa import lsa_embeddings
+
+        ids = tokenizer(list(texts), add_special_tokens=False, truncation=True)["input_ids"]
+        weight = model.get_input_embeddings().weight
+        vectors = torch.from_numpy(lsa_embeddings(ids, *weight.shape, seed=0))
+        known = vectors.abs().sum(dim=1) > 0
+        with torch.no_grad():
+            weight[known] = model.config.initializer_range * vectors[known]

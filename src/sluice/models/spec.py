@@ -25,9 +25,16 @@ class ModelSpec(Part, ABC):
 
     @abstractmethod
     def model(
-        self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase
+        self,
+        model_class: type[Any],
+        labels: Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        texts: Sequence[str],
     ) -> PreTrainedModel:
-        """A model with the head of the Auto class `model_class`. Seed torch before: new weights are drawn."""
+        """A model with the head of the Auto class `model_class`; `texts` are the training rows.
+
+        Seed torch before: new weights are drawn.
+        """
 
 
 def label_maps(labels: Sequence[str]) -> dict[str, Any]:

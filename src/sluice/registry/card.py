@@ -18,9 +18,7 @@ def card(
     """Markdown for MLflow's pages and for the bundle's README.md."""
     lineage = bundle.lineage
     worst = sorted(evaluated["labels"].items(), key=lambda item: item[1]["f1"])[:3]
-    weak = ", ".join(
-        f"{label} (F1 {figures['f1']:.2f}, {figures['support']:.0f} rows)" for label, figures in worst
-    )
+    weak = ", ".join(f"{label} (F1 {figures['f1']:.2f}, {figures['support']:.0f} rows)" for label, figures in worst)
     sides = ", ".join(f"{count:,} {side}" for side, count in prepared["rows"].items())
     return f"""# {name}
 

@@ -87,9 +87,7 @@ def settle(store: Store, name: str) -> list[str]:
         state: State = "done" if moved else "interrupted"
         end(Run(store, decision.run_id), state, ["cut off before it was recorded as ended"])
         stands = f"{name}:{number}" if number else "none"
-        told.append(
-            f"an earlier {decision.action} of {name}:{decision.target} was cut off; champion is {stands}"
-        )
+        told.append(f"an earlier {decision.action} of {name}:{decision.target} was cut off; champion is {stands}")
     return told
 
 

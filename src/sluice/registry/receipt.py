@@ -102,12 +102,8 @@ def page(receipt: Receipt) -> str:
     return PAGE.format(
         title=_text(f"{receipt.name}:{receipt.challenger.version} {receipt.outcome}"),
         checks=rows,
-        chain="".join(
-            f"<tr><td>{_text(name)}</td><td><code>{_text(value)}</code></td></tr>" for name, value in links
-        ),
-        facts="".join(
-            f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in facts.items()
-        ),
+        chain="".join(f"<tr><td>{_text(name)}</td><td><code>{_text(value)}</code></td></tr>" for name, value in links),
+        facts="".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in facts.items()),
     )
 
 

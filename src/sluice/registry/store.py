@@ -54,9 +54,7 @@ class Store:
             except MlflowException:
                 found = self.client.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage != "active":
-            raise UserError(
-                f"MLflow experiment '{name}' is deleted: restore it in MLflow, or use another name="
-            )
+            raise UserError(f"MLflow experiment '{name}' is deleted: restore it in MLflow, or use another name=")
         return found.experiment_id
 
     def _environment(self) -> None:

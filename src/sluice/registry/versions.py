@@ -69,9 +69,7 @@ def find(store: Store, name: str, which: int | str) -> Version:
     """The version with a number or an alias."""
     version = lookup(store, name, which)
     if version is None:
-        raise UserError(
-            f"{name} has no {_say(which)}: `make train` registers one, `make history` lists what there is"
-        )
+        raise UserError(f"{name} has no {_say(which)}: `make train` registers one, `make history` lists what there is")
     return version
 
 
@@ -107,9 +105,7 @@ def intact(store: Store, version: Version) -> Path:
     """A version's bundle, whose files are what was registered."""
     folder = fetch(store, version)
     if folder_digest(folder) != version.digest:
-        raise UserError(
-            f"{version}: the files in {folder} are not those that were registered (their digest differs)"
-        )
+        raise UserError(f"{version}: the files in {folder} are not those that were registered (their digest differs)")
     return folder
 
 

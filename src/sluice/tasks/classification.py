@@ -58,6 +58,8 @@ class Classification(Task):
 
     def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens included, cut to `max_length`."""
+        if not texts:
+            return []
         limit = min(self.max_length, tokenizer.model_max_length)
         encoded = tokenizer(list(texts), truncation=True, max_length=limit, return_attention_mask=False)
         return encoded["input_ids"]
@@ -72,9 +74,7 @@ class Classification(Task):
         """Class scores before the softmax, shape (batch, labels)."""
         return model(**batch).logits
 
-    def metrics(
-        self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]
-    ) -> dict[str, float]:
+    def metrics(self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]) -> dict[str, float]:
         """Accuracy, macro F1 and expected calibration error."""
         from sluice.metrics.classification import Accuracy, CalibrationError, MacroF1
 
@@ -85,9 +85,7 @@ class Classification(Task):
             **CalibrationError().compute(predictions=softmax(logits), references=references),
         }
 
-    def decode(
-        self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel
-    ) -> list[BaseModel]:
+    def decode(self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel) -> list[BaseModel]:
         """The most probable label and the probabilities of all, or of the `top_k` first."""
         top_k = options.top_k if isinstance(options, ClassificationOptions) else None
         return [_result(row, labels, top_k) for row in softmax(logits)]

@@ -51,7 +51,7 @@ class Task(Part, ABC):
     example: ClassVar[str]
     """An input for documentation, signatures and the playground."""
 
-    max_length: int = Field(128, ge=8, le=8192)
+    max_length: int = Field(160, ge=8, le=8192)
     """Longest input in tokens; what is longer is cut at the end."""
 
     @abstractmethod
@@ -75,15 +75,11 @@ class Task(Part, ABC):
         """The model's raw scores for a padded batch, shape (batch, labels)."""
 
     @abstractmethod
-    def metrics(
-        self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]
-    ) -> dict[str, float]:
+    def metrics(self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]) -> dict[str, float]:
         """The headline figures, computed by `evaluate.Metric` subclasses. Shapes (rows, labels) and (rows,)."""
 
     @abstractmethod
-    def decode(
-        self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel
-    ) -> list[BaseModel]:
+    def decode(self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel) -> list[BaseModel]:
         """One `Result` a row of logits, shape (rows, labels)."""
 
     @abstractmethod

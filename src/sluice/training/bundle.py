@@ -41,7 +41,7 @@ def train_bundle(
     labels = task.labels(train)
     tokenizer = spec.tokenizer(train["text"], task.max_length)
     set_seed(seed)
-    model = spec.model(task.model_class(), labels, tokenizer)
+    model = spec.model(task.model_class(), labels, tokenizer, train["text"])
     encoded = [
         Rows(task.encode(tokenizer, side["text"]), task.references(side, labels)) for side in (train, validation)
     ]

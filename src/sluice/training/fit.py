@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
+WIDTH = 16
+"""Batches are padded to a multiple of it: a processor's matrix kernels are prepared anew for every new shape."""
 Log = Callable[[dict[str, float], int], None]
 """Receives figures and the optimizer step they belong to."""
 
@@ -31,12 +33,10 @@ class Rows:
     references: npt.NDArray[np.int64]
 
     def dataset(self) -> datasets.Dataset:
-        """In the form that Trainer reads; `length` is what length grouping sorts by."""
+        """In the form that Trainer reads."""
         import datasets
 
-        return datasets.Dataset.from_dict(
-            {"input_ids": self.ids, "labels": self.references, "length": [len(row) for row in self.ids]}
-        )
+        return datasets.Dataset.from_dict({"input_ids": self.ids, "labels": self.references})
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,44 @@ def _trainer(
 ) -> Trainer:
     from transformers import DataCollatorWithPadding, Trainer
 
+    from sluice.training.sampler import GroupedByLength
+
+    class Grouping(Trainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
+            lengths = [len(row) for row in train.ids]
+            return GroupedByLength(lengths, settings.batch_size * settings.accumulation, seed)
+
+        def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            # Here and not in the collator, which runs a batch ahead: a resumed run must draw the same.
+            inputs["input_ids"] = drop_tokens(inputs["input_ids"], tokenizer, settings.token_dropout)
+            return super().training_step(model, inputs, *args, **kwargs)
+
     def measure(prediction: Any) -> dict[str, float]:
         return task.metrics(prediction.predictions, prediction.label_ids)
 
-    trainer = Trainer(
+    trainer = Grouping(
         model=model,
         args=_arguments(settings, task, len(train.ids), seed, folder),
         train_dataset=train.dataset(),
         eval_dataset=validation.dataset(),
-        data_collator=DataCollatorWithPadding(tokenizer),
+        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=WIDTH),
         compute_metrics=measure,
     )
     # Heads with a plain mean loss accept **kwargs, which Trainer takes for "already divided by the number of items":
     # left so, the gradient is multiplied by accumulation steps and by processes.
     trainer.model_accepts_loss_kwargs = False
     return trainer
+
+
+def drop_tokens(ids: Any, tokenizer: PreTrainedTokenizerBase, share: float) -> Any:
+    """A share of the tokens, special ones aside, replaced by the mask token; a tensor of ids, shape (batch, length)."""
+    import torch
+
+    if not share:
+        return ids
+    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
+    dropped = (torch.rand(ids.shape, device=ids.device) < share) & ~special
+    return ids.masked_fill(dropped, tokenizer.mask_token_id)
 
 
 def _arguments(settings: Train, task: Task, rows: int, seed: int, folder: Path) -> TrainingArguments:
@@ -130,7 +153,6 @@ def _arguments(settings: Train, task: Task, rows: int, seed: int, folder: Path) 
         optim=settings.optimizer,
         use_cpu=not torch.cuda.is_available(),
         bf16=use_bf16(settings.precision),
-        train_sampling_strategy="group_by_length",
         eval_strategy="steps",
         eval_steps=interval,
         save_strategy="steps",
@@ -153,7 +175,7 @@ def total_steps(settings: Train, rows: int) -> int:
     if settings.max_steps > 0:
         return settings.max_steps
     batches = math.ceil(rows / settings.batch_size)
-    return math.ceil(max(1, batches // settings.accumulation) * settings.epochs)
+    return math.ceil(math.ceil(batches / settings.accumulation) * settings.epochs)
 
 
 def _reporter(log: Log) -> Any:
@@ -167,7 +189,11 @@ def _reporter(log: Log) -> Any:
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             figures = {_metric_name(key): float(value) for key, value in (logs or {}).items()}
             log(figures, state.global_step)
-            shown = {name: figures[name] for name in ("train/loss", f"validation/{args.metric_for_best_model}") if name in figures}
+            shown = {
+                name: figures[name]
+                for name in ("train/loss", f"validation/{args.metric_for_best_model}")
+                if name in figures
+            }
             if self.training_bar is not None and shown:
                 self.postfix |= {name: f"{value:.3f}" for name, value in shown.items()}
                 self.training_bar.set_postfix(self.postfix)

@@ -1,0 +1,95 @@
+"""What the project promises about itself: pins, wording of errors, quick answers without heavy imports."""
+
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+HEAVY = ("torch", "transformers", "mlflow", "datasets", "evaluate", "sklearn", "pandas", "bentoml")
+
+
+def test_constraints_pin_public_versions_only():
+    lines = (REPOSITORY / "constraints.txt").read_text().splitlines()
+    pins = [line.split(";")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+    assert "torch==2.13.0" in pins
+    assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", pin)] == []
+
+
+def test_every_dependency_has_a_lower_bound():
+    import tomllib
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    for dependency in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        assert ">=" in dependency or "==" in dependency, dependency
+
+
+def test_configuration_needs_no_heavy_import():
+    code = (
+        "import sys; from tests.conftest import compose_config; compose_config();"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def train(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pipelines.train", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["train.lerning_rate=1"], "unknown setting train.lerning_rate. Did you mean learning_rate?"),
+        (["+train.lrr=1"], "unknown setting train.lrr. Known: epochs"),
+        (["train.epochs=abc"], "train.epochs=abc: Input should be a valid number"),
+        (["data=fles"], "Could not find 'data/fles'"),
+        (["data=files"], "Missing mandatory value: data.train"),
+        (["name=Not A Name"], "name=Not A Name"),
+        (["data=files", "data.train=/nowhere/rows.csv"], "/nowhere/rows.csv"),
+        (["model=checkpoint", "model.path=/nowhere/model"], "/nowhere/model does not exist"),
+        (["tracking_uri=http://127.0.0.1:9"], "no MLflow server answers at http://127.0.0.1:9"),
+    ],
+)
+def test_a_mistake_is_one_or_two_lines_and_exit_code_2(arguments: list[str], wanted: str, tmp_path):
+    done = train(*arguments, f"root={tmp_path}/out")
+    assert done.returncode == 2, done.stderr
+    assert wanted in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unwritable_root_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = train(f"root={tmp_path}/file/out")
+    assert done.returncode == 2
+    assert "root=" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_server_that_never_answers_is_reported_within_its_time(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = train(f"tracking_uri=http://127.0.0.1:{silent.getsockname()[1]}", f"root={tmp_path}/out")
+    assert done.returncode == 2
+    assert "within 10 s" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_taken_port_is_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 5000))
+            taken.listen()
+        except OSError:
+            pass  # something else has it: all the same to us
+        command = [sys.executable, "-m", "pipelines.ui", f"root={tmp_path}/out"]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "port 5000 is taken" in done.stderr

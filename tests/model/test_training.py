@@ -1,0 +1,169 @@
+"""What a correct fine-tuning does: starts at chance, learns, repeats itself, and adds up its gradients right."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sluice.models.checkpoint import Checkpoint
+from sluice.models.encoder import Encoder
+from sluice.tasks.classification import Classification
+from sluice.training.checkpoints import newest_complete
+from sluice.training.fit import Rows, fit, total_steps
+from sluice.training.settings import Train
+from tests.conftest import make_rows
+
+TASK = Classification(max_length=32)
+SPEC = Encoder(
+    vocabulary=400, hidden=32, layers=2, heads=2, feed_forward=48, embedding_dropout=0.0, classifier_dropout=0.0
+)
+TEXTS = [text for text, _ in make_rows(96)]
+
+
+@pytest.fixture(scope="module")
+def setting():
+    """A tokenizer, label names and encoded rows of the toy task."""
+    rows = make_rows(96)
+    columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
+    tokenizer = SPEC.tokenizer(columns["text"], TASK.max_length)
+    labels = TASK.labels(columns)
+    return tokenizer, labels, Rows(TASK.encode(tokenizer, columns["text"]), TASK.references(columns, labels))
+
+
+def train(setting, folder: Path, spec=SPEC, **changes):
+    """Fine-tune on the toy rows; returns what fit returned and the figures it reported."""
+    from transformers import set_seed
+
+    tokenizer, labels, rows = setting
+    set_seed(0)
+    model = spec.model(TASK.model_class(), labels, tokenizer, TEXTS)
+    figures: list[tuple[int, dict]] = []
+    settings = Train.model_validate(
+        {"learning_rate": 3e-3, "batch_size": 32, "precision": "fp32", "evaluations": 1, **changes}
+    )
+    fitted = fit(
+        model,
+        tokenizer,
+        TASK,
+        rows,
+        rows,
+        settings,
+        seed=0,
+        folder=folder,
+        log=lambda values, step: figures.append((step, values)),
+    )
+    return fitted, figures
+
+
+def weights(fitted) -> np.ndarray:
+    return np.concatenate([p.detach().numpy().ravel() for p in fitted.model.parameters()])
+
+
+def test_the_first_loss_is_that_of_guessing(setting, tmp_path: Path):
+    _, figures = train(setting, tmp_path, max_steps=1, learning_rate=1e-9)
+    first = next(values["train/loss"] for _, values in figures if "train/loss" in values)
+    assert first == pytest.approx(math.log(3), abs=0.25)
+
+
+def test_it_overfits_one_batch(setting, tmp_path: Path):
+    tokenizer, labels, rows = setting
+    one = Rows(rows.ids[:16], rows.references[:16])
+    fitted, _ = train((tokenizer, labels, one), tmp_path, epochs=40, batch_size=16)
+    assert fitted.best == 1.0
+
+
+def test_the_same_seed_gives_the_same_weights(setting, tmp_path: Path):
+    one, _ = train(setting, tmp_path / "one", max_steps=4)
+    other, _ = train(setting, tmp_path / "other", max_steps=4)
+    assert np.array_equal(weights(one), weights(other))
+
+
+def test_accumulation_takes_the_same_steps_as_one_large_batch(setting, tmp_path: Path):
+    """Without `model_accepts_loss_kwargs = False` the accumulated gradient is four times too large."""
+    tokenizer, labels, rows = setting
+    same_length = [index for index, row in enumerate(rows.ids) if len(row) == len(rows.ids[0])]
+    some = Rows([rows.ids[index] for index in same_length][:8] * 4, np.tile(rows.references[same_length][:8], 4))
+    plain = {"optimizer": "sgd", "learning_rate": 0.5, "epochs": 2, "warmup": 0.0}
+    whole, figures = train((tokenizer, labels, some), tmp_path / "a", batch_size=32, **plain)
+    parts, added = train((tokenizer, labels, some), tmp_path / "b", batch_size=8, accumulation=4, **plain)
+    norms = [
+        [values["train/grad_norm"] for _, values in run if "train/grad_norm" in values] for run in (figures, added)
+    ]
+    assert whole.steps == parts.steps == 2
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+    assert np.allclose(weights(whole), weights(parts), atol=1e-5)
+
+
+def test_a_cut_off_training_goes_on_to_the_same_weights(setting, tmp_path: Path):
+    class Cut(Exception):
+        pass
+
+    whole, _ = train(setting, tmp_path / "whole", max_steps=8, evaluations=4)
+
+    from transformers import set_seed
+
+    tokenizer, labels, rows = setting
+    set_seed(0)
+    model = SPEC.model(TASK.model_class(), labels, tokenizer, TEXTS)
+    settings = Train(learning_rate=3e-3, batch_size=32, precision="fp32", max_steps=8, evaluations=4)
+
+    def cut(values: dict, step: int) -> None:
+        if step >= 5:
+            raise Cut
+
+    with pytest.raises(Cut):
+        fit(model, tokenizer, TASK, rows, rows, settings, seed=0, folder=tmp_path / "cut", log=cut)
+    resumed, _ = train(setting, tmp_path / "cut", max_steps=8, evaluations=4)
+    assert resumed.resumed_from == 4
+    assert np.array_equal(weights(whole), weights(resumed))
+
+
+def test_a_half_written_checkpoint_is_passed_over(setting, tmp_path: Path):
+    train(setting, tmp_path, max_steps=2, evaluations=2)
+    kept = newest_complete(tmp_path)
+    half = tmp_path / "checkpoint-99"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"x")
+    assert newest_complete(tmp_path) == kept
+    assert not half.exists()
+
+
+def test_a_checkpoint_folder_is_a_model(setting, tmp_path: Path):
+    fitted, _ = train(setting, tmp_path / "run", max_steps=2)
+    fitted.model.save_pretrained(tmp_path / "saved")
+    setting[0].save_pretrained(tmp_path / "saved")
+    spec = Checkpoint(path=str(tmp_path / "saved"))
+    again, _ = train((spec.tokenizer([], 32), *setting[1:]), tmp_path / "again", spec=spec, max_steps=1)
+    assert again.steps == 1
+    assert spec.fingerprint() == Checkpoint(path=str(tmp_path / "saved")).fingerprint()
+
+
+def test_the_tokenizer_repeats_itself_and_knows_only_training_rows(setting):
+    again = SPEC.tokenizer(TEXTS, 32)
+    assert again.get_vocab() == setting[0].get_vocab()
+    assert "Ġzebra" not in again.get_vocab()
+    assert again.decode(again("Ünknown zebra 😀").input_ids, skip_special_tokens=True).strip() == "ünknown zebra 😀"
+
+
+def test_total_steps_counts_as_trainer_does(setting, tmp_path: Path):
+    for changes in ({"epochs": 1}, {"epochs": 2, "accumulation": 2}, {"max_steps": 3}):
+        fitted, _ = train(setting, tmp_path / str(changes), **changes)
+        settings = Train.model_validate({"batch_size": 32, **changes})
+        assert total_steps(settings, 96) == fitted.steps
+
+
+def test_embeddings_start_with_tokens_of_one_topic_near_each_other(setting):
+    tokenizer, labels, _ = setting
+    model = SPEC.model(TASK.model_class(), labels, tokenizer, TEXTS)
+    weight = model.get_input_embeddings().weight.detach().numpy()
+
+    def vector(word: str) -> np.ndarray:
+        return weight[tokenizer(word, add_special_tokens=False)["input_ids"]].mean(axis=0)
+
+    def cosine(one: str, other: str) -> float:
+        a, b = vector(one), vector(other)
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    assert cosine("rhine", "danube") > cosine("rhine", "copper")
+    assert cosine("copper", "silver") > cosine("copper", "melon")
