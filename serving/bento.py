@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -32,10 +33,8 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
     with tempfile.TemporaryDirectory(prefix="sluice-bento-") as folder:
         stage = Path(folder)
         _assemble(stage, repository, slot, cfg)
-        try:
+        with contextlib.suppress(NotFound):
             bentoml.delete(tag)
-        except NotFound:
-            pass
         bentoml.bentos.build(
             "serving.service:Sluice",
             name=slot["name"],

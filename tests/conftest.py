@@ -13,11 +13,11 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 REPOSITORY = Path(__file__).parents[1]
 WORDS = {
-    "fruit": "apple pear plum cherry grape melon fig lemon".split(),
-    "metal": "iron copper zinc tin silver gold nickel lead".split(),
-    "river": "rhine danube nile volga seine thames elbe po".split(),
+    "fruit": ["apple", "pear", "plum", "cherry", "grape", "melon", "fig", "lemon"],
+    "metal": ["iron", "copper", "zinc", "tin", "silver", "gold", "nickel", "lead"],
+    "river": ["rhine", "danube", "nile", "volga", "seine", "thames", "elbe", "po"],
 }
-FILLER = "the a of with near under old new big small one two".split()
+FILLER = ["the", "a", "of", "with", "near", "under", "old", "new", "big", "small", "one", "two"]
 
 
 def make_rows(count: int, seed: int = 0) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Processes that are killed for real, and processes that start all at once."""
 
+import itertools
 import json
 import os
 import signal
@@ -29,7 +30,7 @@ def test_a_promotion_killed_anywhere_leaves_the_old_champion_or_the_new(house):
         assert len(trial["open"]) <= 1  # an older one was settled when this one started
     outcomes = {trial["after"] == trial["before"] for trial in trials}
     assert outcomes == {True, False}, "the kills must fall before and after the move"
-    for earlier, later in zip(trials, trials[1:], strict=False):
+    for earlier, later in itertools.pairwise(trials):
         if earlier["open"] and later["told"]:
             assert "was cut off; champion is demo:" in later["told"]
     assert pair["codes"] == [0, 0]

@@ -116,7 +116,7 @@ class Encoder(ModelSpec):
 
         ids = tokenizer(list(texts), add_special_tokens=False, truncation=True)["input_ids"]
         weight = model.get_input_embeddings().weight
-        vectors = torch.from_numpy(lsa_embeddings(ids, *weight.shape, seed=0))
+        vectors = torch.from_numpy(lsa_embeddings(ids, len(tokenizer), model.config.hidden_size, seed=0))
         known = vectors.abs().sum(dim=1) > 0
         with torch.no_grad():
             weight[known] = model.config.initializer_range * vectors[known]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sluice.tasks.task import Task
 from sluice.training.checkpoints import newest_complete
@@ -184,7 +184,9 @@ def _reporter(log: Log) -> Any:
     class Reporter(ProgressCallback):
         """One progress bar with the loss in it; figures go on as `train/loss`, `validation/accuracy`."""
 
-        postfix: ClassVar[dict[str, str]] = {}
+        def __init__(self) -> None:
+            super().__init__()
+            self.postfix: dict[str, str] = {}
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             figures = {_metric_name(key): float(value) for key, value in (logs or {}).items()}

@@ -8,7 +8,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 POOL = 50
-"""Batches that are drawn at random and then sorted among themselves: large enough to pad little, small enough to mix."""
+"""Batches' worth of rows, drawn at random, that are sorted together: enough to pad little, few enough to mix."""
 
 
 class GroupedByLength(Sampler[int]):
