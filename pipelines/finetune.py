@@ -44,7 +44,15 @@ def run(session: Session, prepared: Output) -> Output:
 def params(cfg: Config) -> dict[str, Any]:
     """The few choices that people compare runs by."""
     train = cfg.train.model_dump(
-        include={"epochs", "batch_size", "accumulation", "learning_rate", "weight_decay", "label_smoothing"}
+        include={
+            "max_steps",
+            "epochs",
+            "batch_size",
+            "accumulation",
+            "learning_rate",
+            "weight_decay",
+            "label_smoothing",
+        }
     )
     kinds = {
         "data": cfg.data.name,

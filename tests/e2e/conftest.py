@@ -1,5 +1,6 @@
 """A folder of its own for everything that the commands generate, with two registered versions in it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,12 +12,13 @@ import pytest
 from tests.conftest import REPOSITORY
 
 
-@dataclass(frozen=True)
+@dataclass
 class House:
     """Runs commands as a user does, with all that they generate under `root`."""
 
     root: Path
     rows: Path
+    forks: subprocess.Popen | None = None
 
     @property
     def choices(self) -> list[str]:
@@ -24,24 +26,41 @@ class House:
 
     @property
     def environment(self) -> dict[str, str]:
-        home = {"BENTOML_HOME": str(self.root / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-        return {**os.environ, **home}
+        home = {"BENTOML_HOME": str(self.root.parent / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+        kept = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}  # mlflow sets it
+        return {**kept, **home}
 
     def __call__(self, stage: str, *arguments: str, code: int = 0) -> str:
-        """Run a stage, check its exit code, return what it printed."""
-        command = [sys.executable, "-m", f"pipelines.{stage}", *self.choices, *arguments]
-        done = subprocess.run(
-            command, cwd=REPOSITORY, env=self.environment, capture_output=True, text=True, timeout=240, check=False
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout + done.stderr
+        """Run a stage in a process of its own, check its exit code, return what it printed."""
+        if self.forks is None:
+            self.forks = subprocess.Popen(
+                [sys.executable, "-m", "tests.e2e.forks"],
+                cwd=REPOSITORY,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        request = {"stage": stage, "arguments": [*self.choices, *arguments]}
+        self.forks.stdin.write(json.dumps(request) + "\n")
+        self.forks.stdin.flush()
+        answer = json.loads(self.forks.stdout.readline())
+        assert answer["code"] == code, answer["output"]
+        assert "Traceback" not in answer["output"]
+        return answer["output"]
+
+    def close(self) -> None:
+        """End the process that the commands were forked from."""
+        if self.forks is not None:
+            self.forks.stdin.close()
+            self.forks.wait(30)
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, rows_csv: Path) -> House:
+def house(tmp_path_factory: pytest.TempPathFactory, rows_csv: Path):
     """demo:1, which learnt for 60 steps, and demo:2, which hardly learnt."""
     house = House(tmp_path_factory.mktemp("house") / "mlruns", rows_csv)
     house("train", "train.max_steps=60")
     house("train", "train.max_steps=1")
-    return house
+    yield house
+    house.close()

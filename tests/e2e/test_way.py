@@ -63,7 +63,7 @@ def test_force_overrules_and_is_recorded(house):
 
 def test_rollback_brings_the_version_before(house):
     assert "demo:1 is the champion, demo:2 is not" in house("rollback")
-    states = [line.split()[5] for line in house("history").splitlines() if line.startswith("20")]
+    states = [line.split()[6] for line in house("history").splitlines() if line.startswith("20")]
     assert states == ["done", "refused", "forced", "done"]
 
 

@@ -59,7 +59,6 @@ class Store:
 
     def _environment(self) -> None:
         """Set before mlflow is imported: it reads some of these once."""
-        os.environ["MLFLOW_TRACKING_URI"] = self.uri
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

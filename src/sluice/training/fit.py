@@ -140,8 +140,8 @@ def _arguments(settings: Train, task: Task, rows: int, seed: int, folder: Path) 
     interval = max(1, math.ceil(steps / settings.evaluations))
     return TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps,
+        num_train_epochs=settings.epochs or 1,
+        max_steps=-1 if settings.epochs else settings.max_steps,
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=2 * settings.batch_size,
         gradient_accumulation_steps=settings.accumulation,
@@ -172,7 +172,7 @@ def _arguments(settings: Train, task: Task, rows: int, seed: int, folder: Path) 
 
 def total_steps(settings: Train, rows: int) -> int:
     """Optimizer steps of the whole training."""
-    if settings.max_steps > 0:
+    if settings.epochs is None:
         return settings.max_steps
     batches = math.ceil(rows / settings.batch_size)
     return math.ceil(math.ceil(batches / settings.accumulation) * settings.epochs)

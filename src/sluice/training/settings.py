@@ -12,27 +12,27 @@ from sluice.part import Part
 class Train(Part):
     """Settings of the optimizer loop; names follow transformers where it has one."""
 
-    epochs: float = Field(2, gt=0)
-    """Passes over the training rows."""
-    max_steps: int = -1
-    """Optimizer steps; overrides `epochs` when positive."""
+    max_steps: int = Field(2100, ge=1)
+    """Optimizer steps, so that small data is seen more often and the time stays the same; `epochs` overrides it."""
+    epochs: float | None = Field(None, gt=0)
+    """Passes over the training rows, instead of a number of steps."""
     batch_size: int = Field(32, ge=1)
     """Rows in one forward pass, a process."""
     accumulation: int = Field(1, ge=1)
     """Forward passes added up before one optimizer step."""
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(7e-4, gt=0)
     """Peak of the schedule."""
     schedule: str = "linear"
     """A `lr_scheduler_type` of transformers."""
     warmup: float = Field(0.06, ge=0, lt=1)
     """Share of the steps in which the learning rate rises."""
     weight_decay: float = Field(0.1, ge=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    token_dropout: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    token_dropout: float = Field(0.15, ge=0, lt=1)
     """Share of a training row's tokens replaced by the mask token, drawn anew each time."""
     optimizer: str = "adamw_torch_fused"
     """An `optim` of transformers."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 where the processor multiplies it natively, else fp32."""
-    evaluations: int = Field(2, ge=1)
+    evaluations: int = Field(3, ge=1)
     """Validations over the whole training; the best checkpoint is kept."""
