@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from sluice.files import write_json
 from sluice.part import digest
 
 MANIFEST = "manifest.json"
+PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,15 @@ def source_digest(modules: tuple[str, ...]) -> str:
 
 @cache
 def _source(name: str) -> bytes | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    return Path(spec.origin).read_bytes() if spec and spec.origin else None
+    """A module's text, found without importing anything; None for a name inside a module."""
+    loaded = sys.modules.get(name)
+    if loaded is not None and loaded.__file__:
+        return Path(loaded.__file__).read_bytes()
+    place = PACKAGE.parent.joinpath(*name.split("."))
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.exists():
+            return path.read_bytes()
+    return None
 
 
 def _imports(source: bytes) -> list[str]:

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [text for text, _ in rows]
     tokenizer = spec.tokenizer(texts, 16)
     labels = ["fruit", "metal", "river"]
-    spec.model(task.model_class(), labels, tokenizer, texts).save_pretrained(folder)
+    spec.model(task.model_class(), labels, tokenizer, task.encode(tokenizer, texts)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     lineage = Lineage(data="d", split="s", config="c", git="none")
     Bundle(task=task.name, fields=task.model_dump(), labels=labels, lineage=lineage).write(folder)

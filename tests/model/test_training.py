@@ -38,7 +38,7 @@ def train(setting, folder: Path, spec=SPEC, **changes):
 
     tokenizer, labels, rows = setting
     set_seed(0)
-    model = spec.model(TASK.model_class(), labels, tokenizer, TEXTS)
+    model = spec.model(TASK.model_class(), labels, tokenizer, rows.ids)
     figures: list[tuple[int, dict]] = []
     settings = Train.model_validate(
         {"learning_rate": 3e-3, "batch_size": 32, "precision": "fp32", "evaluations": 1, **PLAIN, **changes}
@@ -106,7 +106,7 @@ def test_a_cut_off_training_goes_on_to_the_same_weights(setting, tmp_path: Path)
 
     tokenizer, labels, rows = setting
     set_seed(0)
-    model = SPEC.model(TASK.model_class(), labels, tokenizer, TEXTS)
+    model = SPEC.model(TASK.model_class(), labels, tokenizer, rows.ids)
     settings = Train(
         learning_rate=3e-3,
         batch_size=32,
@@ -163,8 +163,8 @@ def test_total_steps_counts_as_trainer_does(setting, tmp_path: Path):
 
 
 def test_embeddings_start_with_tokens_of_one_topic_near_each_other(setting):
-    tokenizer, labels, _ = setting
-    model = SPEC.model(TASK.model_class(), labels, tokenizer, TEXTS)
+    tokenizer, labels, rows = setting
+    model = SPEC.model(TASK.model_class(), labels, tokenizer, rows.ids)
     weight = model.get_input_embeddings().weight.detach().numpy()
 
     def vector(word: str) -> np.ndarray:

@@ -39,7 +39,7 @@ class Checkpoint(ModelSpec):
         model_class: type[Any],
         labels: Sequence[str],
         tokenizer: PreTrainedTokenizerBase,
-        texts: Sequence[str],
+        ids: Sequence[Sequence[int]],
     ) -> PreTrainedModel:
         """The checkpoint's backbone under the head of `model_class`, in float32."""
         import torch

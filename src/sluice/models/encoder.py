@@ -79,9 +79,9 @@ class Encoder(ModelSpec):
         model_class: type[Any],
         labels: Sequence[str],
         tokenizer: PreTrainedTokenizerBase,
-        texts: Sequence[str],
+        ids: Sequence[Sequence[int]],
     ) -> PreTrainedModel:
-        """New weights, drawn from torch's seed; embeddings that know which tokens keep company in `texts`."""
+        """New weights, drawn from torch's seed; embeddings that know which tokens keep company in `ids`."""
         from transformers import ModernBertConfig
 
         config = ModernBertConfig(
@@ -104,19 +104,21 @@ class Encoder(ModelSpec):
         # Fused attention's backward pass costs more than plain matrix products at the lengths of a row of text.
         model = model_class.from_config(config, attn_implementation="eager")
         if self.embeddings == "lsa":
-            self._start_embeddings(model, tokenizer, texts)
+            self._start_embeddings(model, tokenizer, ids)
         return model
 
     @staticmethod
-    def _start_embeddings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> None:
+    def _start_embeddings(
+        model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[Sequence[int]]
+    ) -> None:
         """Overwrite the drawn embeddings of all tokens that occur; keep the scale that the architecture draws with."""
         import torch
 
         from sluice.models.lsa import lsa_embeddings
 
-        ids = tokenizer(list(texts), add_special_tokens=False, truncation=True)["input_ids"]
         weight = model.get_input_embeddings().weight
-        vectors = torch.from_numpy(lsa_embeddings(ids, len(tokenizer), model.config.hidden_size, seed=0))
+        vectors = torch.from_numpy(lsa_embeddings(ids, len(tokenizer), weight.shape[1], seed=0))
         known = vectors.abs().sum(dim=1) > 0
+        known[tokenizer.all_special_ids] = False
         with torch.no_grad():
             weight[known] = model.config.initializer_range * vectors[known]

@@ -29,9 +29,9 @@ class ModelSpec(Part, ABC):
         model_class: type[Any],
         labels: Sequence[str],
         tokenizer: PreTrainedTokenizerBase,
-        texts: Sequence[str],
+        ids: Sequence[Sequence[int]],
     ) -> PreTrainedModel:
-        """A model with the head of the Auto class `model_class`; `texts` are the training rows.
+        """A model with the head of the Auto class `model_class`; `ids` are the training rows' tokens.
 
         Seed torch before: new weights are drawn.
         """

@@ -40,11 +40,11 @@ def train_bundle(
     train, validation = rows["train"].to_dict(), rows["validation"].to_dict()
     labels = task.labels(train)
     tokenizer = spec.tokenizer(train["text"], task.max_length)
-    set_seed(seed)
-    model = spec.model(task.model_class(), labels, tokenizer, train["text"])
     encoded = [
         Rows(task.encode(tokenizer, side["text"]), task.references(side, labels)) for side in (train, validation)
     ]
+    set_seed(seed)
+    model = spec.model(task.model_class(), labels, tokenizer, encoded[0].ids)
     checkpoints = folder / "checkpoints"
     fitted = fit(model, tokenizer, task, encoded[0], encoded[1], settings, seed=seed, folder=checkpoints, log=log)
     bundle = folder / "bundle"
