@@ -23,7 +23,6 @@ MISTAKE = 2
 def main(run: Callable[[Config], int | None]) -> None:
     """Compose the configuration from the command line, call `run` with it and exit with what it returns."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: we word them ourselves
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -28,7 +28,7 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
     import bentoml
     from bentoml.exceptions import NotFound
 
-    logging.getLogger("bentoml").setLevel(logging.WARNING)
+    logging.getLogger("bentoml").setLevel(logging.ERROR)
     tag = f"{slot['name']}:v{slot['version']}"
     with tempfile.TemporaryDirectory(prefix="sluice-bento-") as folder:
         stage = Path(folder)
