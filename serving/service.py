@@ -16,6 +16,7 @@ from serving import process, resolve
 
 log = logging.getLogger("bentoml.sluice")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 with process.plain_errors():
     settings = resolve.settings()
