@@ -56,3 +56,9 @@ def compose_config(*overrides: str):
 @pytest.fixture(scope="session")
 def rows_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_csv(tmp_path_factory.mktemp("rows") / "rows.csv", make_rows(400))
+
+
+@pytest.fixture(autouse=True)
+def own_tracking_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mlflow leaves the store that a test opened in the environment: no other test may find it there."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -176,3 +176,26 @@ def test_embeddings_start_with_tokens_of_one_topic_near_each_other(setting):
 
     assert cosine("rhine", "danube") > cosine("rhine", "copper")
     assert cosine("copper", "silver") > cosine("copper", "melon")
+
+
+def test_hiding_tokens_needs_a_mask_token(setting, tmp_path: Path):
+    from sluice.errors import UserError
+
+    tokenizer = SPEC.tokenizer(TEXTS, 32)
+    tokenizer.mask_token = None
+    with pytest.raises(UserError, match="train.token_dropout=0"):
+        train((tokenizer, *setting[1:]), tmp_path, token_dropout=0.1)
+
+
+def test_hidden_tokens_are_the_share_asked_for_and_never_special_ones(setting):
+    import torch
+
+    from sluice.training.fit import drop_tokens
+
+    tokenizer = setting[0]
+    ids = torch.tensor([tokenizer("iron and tin under the old river")["input_ids"]] * 500)
+    hidden = drop_tokens(ids, tokenizer, 0.25) == tokenizer.mask_token_id
+    assert not hidden[:, 0].any()
+    assert not hidden[:, -1].any()
+    assert hidden[:, 1:-1].float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(drop_tokens(ids, tokenizer, 0.0), ids)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sluice.errors import UserError
 from sluice.tasks.task import Task
 from sluice.training.checkpoints import newest_complete
 from sluice.training.precision import use_bf16
@@ -66,6 +67,11 @@ def fit(
     """Train to the end, going on from the newest checkpoint in `folder` where there is one."""
     from transformers.trainer_callback import ProgressCallback
 
+    if settings.token_dropout and tokenizer.mask_token_id is None:
+        raise UserError(
+            f"train.token_dropout={settings.token_dropout:g} needs a mask token, which this tokenizer has not: "
+            "train.token_dropout=0"
+        )
     trainer = _trainer(model, tokenizer, task, train, validation, settings, seed, folder)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_reporter(log))
@@ -75,7 +81,7 @@ def fit(
     return Fitted(
         model=trainer.model,
         steps=state.global_step,
-        best=float(state.best_metric or math.nan),
+        best=math.nan if state.best_metric is None else float(state.best_metric),
         resumed_from=int(checkpoint.name.split("-")[1]) if checkpoint else None,
     )
 
