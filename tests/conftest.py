@@ -59,6 +59,7 @@ def rows_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_tracking_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_tracking_store():
     """mlflow leaves the store that a test opened in the environment: no other test may find it there."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
