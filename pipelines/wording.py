@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,20 +91,23 @@ def _composition(error: Exception) -> str:
     """Hydra's own message without its stack of causes; unknown keys with the nearest known one."""
     text = " ".join(str(error).split())
     unknown = re.search(r"Could not override '([^']+)'", text)
-    if not unknown:
-        return text[:400]
-    return f"unknown setting {unknown.group(1)}.{_nearest_key(unknown.group(1))}"
+    return _unknown(unknown.group(1)) if unknown else text[:400]
 
 
-def _nearest_key(key: str) -> str:
-    """The nearest name beside `key` in the default configuration."""
+def _unknown(key: str) -> str:
+    """What is wrong with an override of `key`, by the configuration that the command's other choices give."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import DictConfig, OmegaConf
 
+    chosen = [argument for argument in sys.argv[1:] if Path(CONF, argument.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=CONF):
-        composed = compose("config")
+        composed = compose("config", overrides=chosen)
     group, _, name = key.rpartition(".")
     beside = OmegaConf.select(composed, group) if group else composed
-    return _nearest(name, [str(one) for one in beside]) if isinstance(beside, DictConfig) else " No such group."
+    if not isinstance(beside, DictConfig):
+        return f"unknown setting {key}. No such group."
+    if name in beside:
+        return f"{key} has no such entry yet: add each new one by itself, +{key}.<entry>=..."
+    return f"unknown setting {key}.{_nearest(name, [str(one) for one in beside if one != '_target_'])}"

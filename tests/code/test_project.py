@@ -57,6 +57,8 @@ def mistake(capfd, *arguments: str, stage: str = "train") -> str:
     [
         (["train.lerning_rate=1"], "unknown setting train.lerning_rate. Did you mean learning_rate?"),
         (["+train.lrr=1"], "unknown setting train.lrr. Known: max_steps"),
+        (["data=files", "data.encodin=latin-1"], "unknown setting data.encodin. Did you mean encoding?"),
+        (["data=files", "data.columns={author: a}"], "+data.columns.<entry>=..."),
         (["train.epochs=abc"], "train.epochs=abc: Input should be a valid number"),
         (["data=fles"], "Could not find 'data/fles'"),
         (["data=files"], "Missing mandatory value: data.train"),
