@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sluice.files import folder_digest
 from sluice.models.spec import ModelSpec
 from sluice.tasks.task import Task
-from sluice.training.fit import Log, Rows, fit
+from sluice.training.fit import Rows, fit
+from sluice.training.reporter import Log
 from sluice.training.settings import Train
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from sluice.errors import UserError
 from sluice.tasks.task import Task
 from sluice.training.checkpoints import newest_complete
 from sluice.training.precision import use_bf16
+from sluice.training.reporter import Log, reporter
 from sluice.training.settings import Train
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 WIDTH = 16
 """Batches are padded to a multiple of it: a processor's matrix kernels are prepared anew for every new shape."""
-Log = Callable[[dict[str, float], int], None]
-"""Receives figures and the optimizer step they belong to."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def fit(
         )
     trainer = _trainer(model, tokenizer, task, train, validation, settings, seed, folder)
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(_reporter(log))
+    trainer.add_callback(reporter(log))
     checkpoint = newest_complete(folder)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
@@ -182,35 +181,3 @@ def total_steps(settings: Train, rows: int) -> int:
         return settings.max_steps
     batches = math.ceil(rows / settings.batch_size)
     return math.ceil(math.ceil(batches / settings.accumulation) * settings.epochs)
-
-
-def _reporter(log: Log) -> Any:
-    from transformers.trainer_callback import ProgressCallback
-
-    class Reporter(ProgressCallback):
-        """One progress bar with the loss in it; figures go on as `train/loss`, `validation/accuracy`."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.postfix: dict[str, str] = {}
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            figures = {_metric_name(key): float(value) for key, value in (logs or {}).items()}
-            log(figures, state.global_step)
-            shown = {
-                name: figures[name]
-                for name in ("train/loss", f"validation/{args.metric_for_best_model}")
-                if name in figures
-            }
-            if self.training_bar is not None and shown:
-                self.postfix |= {name: f"{value:.3f}" for name, value in shown.items()}
-                self.training_bar.set_postfix(self.postfix)
-
-        def on_prediction_step(self, *args: Any, **kwargs: Any) -> None:
-            """A validation pass needs no bar of its own."""
-
-    return Reporter()
-
-
-def _metric_name(key: str) -> str:
-    return f"validation/{key[5:]}" if key.startswith("eval_") else f"train/{key}"
