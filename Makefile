@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess finetune evaluate register promote package rollback history verify doctor
+STAGES := train preprocess pretrain finetune evaluate register promote package rollback history verify doctor
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ $(READY): pyproject.toml constraints.txt
 
 train: ## rows -> fine-tuned, evaluated, registered challenger; goes on after a kill, does nothing when unchanged
 preprocess: ## only: read, check, clean and divide the rows
+pretrain: ## up to: the model that has read unlabelled text: ARGS="pretrain=mlm"
 finetune: ## up to: the fine-tuned model
 evaluate: ## up to: figures beside the baselines
 register: ## the same as train
@@ -57,8 +58,11 @@ test: $(READY) ## all tests: offline, without root, some minutes
 test-fast: $(READY) ## the tests that need no training and no server
 	@$(VENV)/bin/pytest -m "not slow" $(ARGS)
 
+bench-pretrain: $(READY) ## hours: what pretraining brings, over labels and over time; goes on after a kill
+	@$(RUN) -m tests.bench.pretraining $(ARGS)
+
 clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-fast clean $(STAGES)
+.PHONY: help setup serve ui check test test-fast bench-pretrain clean $(STAGES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines import preprocess
+from pipelines import preprocess, pretrain
 from pipelines.entry import main
 from pipelines.session import Session
 from sluice.config import Config
@@ -16,6 +16,8 @@ from sluice.workspace import Output
 def run(session: Session, prepared: Output) -> Output:
     """The fine-tuned bundle (in `bundle/`), and the record of its training."""
     cfg = session.cfg
+    pretrained = pretrain.run(session, prepared)
+    pretraining = pretrained.record["digest"] if pretrained else None
     key = session.stage_key(
         (cfg.task, cfg.model, cfg.train),
         ("sluice.training.bundle",),
@@ -23,17 +25,26 @@ def run(session: Session, prepared: Output) -> Output:
         cfg.model.fingerprint(),
         prepared.record["data"],
         prepared.record["split"],
+        pretraining,
     )
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.inference.bundle import Lineage
         from sluice.training.bundle import train_bundle
 
-        lineage = Lineage(data=prepared.record["data"], split=prepared.record["split"], config=key, git=session.git)
+        lineage = Lineage(
+            data=prepared.record["data"],
+            split=prepared.record["split"],
+            config=key,
+            git=session.git,
+            pretraining=pretraining,
+        )
+        spec = cfg.model.pretrained(pretrained.folder / "model") if pretrained else cfg.model
+        child.tags({"sluice.pretraining": pretraining or "none"})
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
         record = train_bundle(
-            prepared.folder, folder, cfg.task, cfg.model, cfg.train, lineage, seed=cfg.seed, log=child.metrics
+            prepared.folder, folder, cfg.task, spec, cfg.train, lineage, seed=cfg.seed, log=child.metrics
         )
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
         return record
@@ -58,6 +69,7 @@ def params(cfg: Config) -> dict[str, Any]:
         "data": cfg.data.name,
         "task": cfg.task.name,
         "model": type(cfg.model).__name__,
+        "pretrain": cfg.pretrain.length(),
         "seed": cfg.seed,
     }
     return {**kinds, "max_length": cfg.task.max_length, **train}

@@ -52,6 +52,7 @@ def _register(
     digest = folder_digest(bundle)
     parent.files(evaluated.folder / evaluate.TEST, evaluate.TEST)
     parent.params(finetune.params(cfg))
+    parent.tags({"sluice.pretraining": lineage.pretraining or "none"})
     parent.tags({NOTE: text, "sluice.bundle": digest, "sluice.data": lineage.data, "sluice.split": lineage.split})
     parent.dataset(cfg.data.name, lineage.data, str(prepared.folder), "training")
     version = register(session.store, parent, cfg.name, bundle, key=key, digest=digest, card=text)

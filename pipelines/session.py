@@ -43,12 +43,13 @@ class Session:
     def key(self) -> str:
         """What makes this training this one: all that decides the model and its figures."""
         cfg = self.cfg
-        parts = (cfg.data, cfg.task, cfg.model, cfg.train, cfg.evaluate)
+        parts = (cfg.data, cfg.task, cfg.model, cfg.pretrain, cfg.train, cfg.evaluate)
         modules = (
             "sluice.data.prepare",
             "sluice.training.fit",
             "sluice.evaluation.measure",
             "sluice.registry.versions",
+            *(["sluice.training.pretrain"] if cfg.pretrain.enabled else []),
         )
         return self.stage_key(
             parts,
@@ -58,6 +59,7 @@ class Session:
             cfg.keep_texts,
             cfg.data.fingerprint(),
             cfg.model.fingerprint(),
+            cfg.pretrain.fingerprint(self.workspace.root),
         )
 
     @staticmethod

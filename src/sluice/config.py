@@ -14,6 +14,7 @@ from sluice.inference.settings import Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
 from sluice.tasks.task import Task
+from sluice.training.pretrain_settings import Pretrain
 from sluice.training.settings import Train
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Config(Part):
     data: SerializeAsAny[Source]
     task: SerializeAsAny[Task]
     model: SerializeAsAny[ModelSpec]
+    pretrain: Pretrain
     train: Train
     evaluate: Evaluate
     gate: Gate

@@ -29,6 +29,8 @@ class Lineage(Part):
     """SHA-256 of the configuration that made it."""
     git: str
     """Commit of the code, `+dirty` where files were changed, `none` outside a repository."""
+    pretraining: str | None = None
+    """SHA-256 of the pretrained folder that it started from; none for its own or a checkpoint's weights."""
     run: str | None = None
     """MLflow run that trained it."""
 
