@@ -1,6 +1,6 @@
 """Commands as real processes without seconds of imports each: this process imports, then forks one child a command.
 
-As a script it reads JSON lines `{"stage": ..., "arguments": [...], "cwd": ...}`, answers `{"code": ..., "output": ...}`.
+As a script it reads JSON lines `{"stage": ..., "arguments": [...], "cwd": ...}` and answers with `code` and `output`.
 """
 
 import importlib
