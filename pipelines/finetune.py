@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipelines.entry import main
 from pipelines.session import Session
 from sluice.config import Config
 from sluice.registry.runs import Run
+from sluice.training.pretrain import MODEL
 from sluice.workspace import Output
 
 
@@ -39,7 +41,7 @@ def run(session: Session, prepared: Output) -> Output:
             git=session.git,
             pretraining=pretraining,
         )
-        spec = cfg.model.pretrained(pretrained.folder / "model") if pretrained else cfg.model
+        spec = cfg.model.pretrained(pretrained.folder / MODEL) if pretrained else cfg.model
         child.tags({"sluice.pretraining": pretraining or "none"})
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
@@ -49,7 +51,9 @@ def run(session: Session, prepared: Output) -> Output:
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
         return record
 
-    return session.stage("finetune", key, build)
+    output = session.stage("finetune", key, build)
+    shutil.rmtree(output.folder / "checkpoints", ignore_errors=True)  # not before the stage is known to be done
+    return output
 
 
 def params(cfg: Config) -> dict[str, Any]:

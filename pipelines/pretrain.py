@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sluice.config import Config
 from sluice.data import corpus
 from sluice.errors import UserError
 from sluice.registry.runs import Run
+from sluice.training.pretrain import UNDER_WAY
 from sluice.training.pretrain_settings import Pretrain
 from sluice.workspace import Output
 
@@ -46,7 +48,10 @@ def run(session: Session, prepared: Output) -> Output | None:
         print("\n".join(report_lines(record)), flush=True)
         return record
 
-    return session.stage("pretrain", key, build)
+    output = session.stage("pretrain", key, build)
+    for name in UNDER_WAY:  # not before the stage is known to be done
+        shutil.rmtree(output.folder / name, ignore_errors=True)
+    return output
 
 
 def _corpus(session: Session, prepared: Output) -> corpus.Corpus:

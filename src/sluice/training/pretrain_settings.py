@@ -39,10 +39,12 @@ class Pretrain(Part):
     weight_decay: float = Field(0.01, ge=0)
     optimizer: str = "adamw_torch_fused"
     """An `optim` of transformers."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto: bf16 where the processor multiplies it natively, else fp32."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto: bf16 where the hardware multiplies it natively, fp16 on other GPUs, else fp32."""
     evaluations: int = Field(5, ge=1)
-    """Measurements on held-out text over the whole pretraining; each leaves a checkpoint to go on from."""
+    """Measurements on held-out text over the whole pretraining."""
+    checkpoints: int = Field(10, ge=1)
+    """Checkpoints over the whole pretraining, beside those at measurements: what a kill loses is less than one part."""
     tokenizer_characters: int = Field(20_000_000, ge=1000)
     """Characters of a sample of the corpus, at most, on which a new tokenizer is trained."""
     shuffle_buffer: int = Field(10_000, ge=1)

@@ -23,8 +23,7 @@ from sluice.files import write_json
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    Ids = npt.NDArray[np.unsignedinteger[Any]]
-
+Ids = npt.NDArray[np.unsignedinteger[Any]]
 BLOCK = 500
 """Documents that are tokenized at a time."""
 HELD_SHARE, HELD_TOKENS = 0.1, 65_536
