@@ -1,6 +1,6 @@
 """What pretraining brings: accuracy and macro F1 on the test rows, over the number of labels and over time.
 
-    make bench-pretrain                                  # everything: some hours on two cores; goes on after a kill
+    make bench-pretrain                                  # everything: about five hours on two quiet cores; goes on after a kill
     make bench-pretrain ARGS="--seeds 0 --minutes 0 3"   # a part of it
     make bench-pretrain ARGS="--plot-only"               # the picture and the table of what has been measured
 
@@ -234,7 +234,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, nargs="+", default=[0, 1, 3, 10], help="of pretraining")
     parser.add_argument("--labels", nargs="+", default=["100", "500", "2000", "all"], help="training rows, or all")
-    parser.add_argument("--steps-per-minute", type=int, default=900, help="pretraining steps this machine takes")
+    parser.add_argument(
+        "--steps-per-minute",
+        type=int,
+        default=800,
+        help="pretraining steps this machine takes: tokens_per_s of a record, times 60, over 2048",
+    )
     parser.add_argument("--image", type=Path, default=IMAGE)
     parser.add_argument("--plot-only", action="store_true")
     parser.add_argument("overrides", nargs="*", help="of the configuration")
