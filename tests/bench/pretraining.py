@@ -1,6 +1,6 @@
 """What pretraining brings: accuracy and macro F1 on the test rows, over the number of labels and over time.
 
-    make bench-pretrain                                  # everything: about five hours on two quiet cores; goes on after a kill
+    make bench-pretrain                                  # everything: about five hours; goes on after a kill
     make bench-pretrain ARGS="--seeds 0 --minutes 0 3"   # a part of it
     make bench-pretrain ARGS="--plot-only"               # the picture and the table of what has been measured
 
