@@ -59,6 +59,7 @@ class Session:
             cfg.keep_texts,
             cfg.data.fingerprint(),
             cfg.model.fingerprint(),
+            cfg.evaluate.fingerprint(),
         )
 
     @staticmethod

@@ -64,6 +64,13 @@ def test_each_rule_refuses_by_itself():
     assert refusals(evidence(), Gate(min_gain=0.03)) == ["accuracy gain"]
 
 
+def test_every_kind_of_behaviour_must_hold_as_often_as_asked():
+    found = evidence(behaviour={"invariance": 0.95, "direction": 0.5})
+    assert refusals(found) == []
+    assert refusals(found, Gate(min_behaviour=0.9)) == ["behaviour: direction"]
+    assert refusals(evidence(), Gate(min_behaviour=0.9)) == ["behaviour: of any kind"]
+
+
 def test_a_noisy_machine_and_an_unknown_metric_refuse():
     assert refusals(evidence(champion=against(latency_control=1.2))) == ["latency against the champion"]
     assert refusals(evidence(), Gate(floors={"recall_at_5": 0.1})) == ["recall_at_5 floor"]
