@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess finetune evaluate register promote package rollback history verify doctor
+STAGES := train preprocess finetune evaluate crossvalidate register promote package rollback history verify doctor
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,8 @@ $(READY): pyproject.toml constraints.txt
 train: ## rows -> fine-tuned, evaluated, registered challenger; goes on after a kill, does nothing when unchanged
 preprocess: ## only: read, check, clean and divide the rows
 finetune: ## up to: the fine-tuned model
-evaluate: ## up to: figures beside the baselines
+evaluate: ## up to: figures beside the baselines and the champion
+crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
 register: ## the same as train
 promote: ## challenger through the gate; package it; move the champion alias
 package: ## build the Bento of a version: ARGS="version=3"

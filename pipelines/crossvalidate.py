@@ -35,13 +35,31 @@ class FoldSession(Session):
         return open_run(self.store, self.cfg.name, self.name, self.key, self.whole.parent)
 
 
+def divide(session: Session, prepared: Output) -> list[Output]:
+    """The rows of each fold, none where no folds are asked for. What no fold could learn is a UserError."""
+    cfg, folds = session.cfg, session.cfg.evaluate.folds
+
+    def divided(fold: int) -> Output:
+        place = {"fold": fold, "folds": folds or 0, "seed": cfg.data.split.seed, "data": prepared.record["data"]}
+        key = session.stage_key((), ("sluice.evaluation.folds",), prepared.key, place)
+
+        def build(folder: Path) -> dict[str, Any]:
+            from sluice.evaluation.folds import divide
+
+            return divide(prepared.folder, folder, **place)
+
+        return session.workspace.run("fold", key, build)
+
+    return [divided(fold) for fold in range(1, (folds or 0) + 1)]
+
+
 def run(session: Session, prepared: Output) -> Output | None:
     """What the folds' figures have in common; None where no folds are asked for.
 
     Every fold is made of keyed stages like the training itself: one that is finished is not repeated.
     """
-    folds = session.cfg.evaluate.folds
-    if folds is None:
+    parts = divide(session, prepared)
+    if not parts:
         return None
     modules = ("sluice.training.bundle", "sluice.evaluation.measure", "sluice.evaluation.folds")
     key = session.stage_key((), modules, session.key, prepared.key)
@@ -50,7 +68,7 @@ def run(session: Session, prepared: Output) -> Output | None:
         from sluice.evaluation.folds import margins, summary
         from sluice.evaluation.report import markdown_of_folds, table_of_folds
 
-        records = [_fold(session, prepared, fold, folds) for fold in range(1, folds + 1)]
+        records = [_measure(session, part, fold, len(parts)) for fold, part in enumerate(parts, 1)]
         record: dict[str, Any] = {
             "headline": list(records[0]["intervals"]),
             "metrics": summary(records),
@@ -68,21 +86,11 @@ def run(session: Session, prepared: Output) -> Output | None:
     return session.stage("crossvalidate", key, build)
 
 
-def _fold(session: Session, prepared: Output, fold: int, folds: int) -> dict[str, Any]:
+def _measure(session: Session, part: Output, fold: int, folds: int) -> dict[str, Any]:
     """One fold's evaluation."""
-    cfg = session.cfg
     print(f"fold {fold} of {folds}", flush=True)
-    place = {"fold": fold, "folds": folds, "seed": cfg.data.split.seed, "data": prepared.record["data"]}
-    key = session.stage_key((), ("sluice.evaluation.folds",), prepared.key, place)
-
-    def build(folder: Path) -> dict[str, Any]:
-        from sluice.evaluation.folds import divide
-
-        return divide(prepared.folder, folder, **place)
-
-    divided = session.workspace.run("fold", key, build)
     with FoldSession(session, fold) as own:
-        return evaluate.run(own, divided, finetune.run(own, divided), quiet=True).record
+        return evaluate.run(own, part, finetune.run(own, part), quiet=True).record
 
 
 def command(cfg: Config) -> None:

@@ -21,14 +21,14 @@ def check(session: Session, prepared: Output) -> None:
     """Raise UserError for settings that do not fit the rows, before anything is trained."""
     from sluice.data.prepare import ROWS
     from sluice.errors import UserError
+    from sluice.evaluation.casefile import nearest
     from sluice.evaluation.slices import check_columns
 
     settings, labels = session.cfg.evaluate, list(prepared.record["labels"].get("train", ()))
     settings.read_cases().check_labels(labels)
     if settings.out_of_scope is not None and settings.out_of_scope not in labels:
-        raise UserError(
-            f"evaluate.out_of_scope={settings.out_of_scope} is no label of the training rows: {', '.join(labels[:20])}"
-        )
+        told = f"evaluate.out_of_scope={settings.out_of_scope} is no label of the training rows."
+        raise UserError(f"{told} {nearest(settings.out_of_scope, labels)}")
     described = prepared.folder / ROWS / "test" / "dataset_info.json"
     check_columns(settings.slices, list(json.loads(described.read_text(encoding="utf-8"))["features"]))
 
@@ -79,6 +79,7 @@ def command(cfg: Config) -> None:
     with Session(cfg) as session:
         prepared = preprocess.run(session)
         check(session, prepared)
+        crossvalidate.divide(session, prepared)  # its errors come before anything is trained
         fitted = finetune.run(session, prepared)
         evaluated = run(session, prepared, fitted)
         crossvalidate.run(session, prepared)

@@ -73,6 +73,7 @@ def command(cfg: Config) -> None:
     with Session(cfg) as session:
         prepared = preprocess.run(session)
         evaluate.check(session, prepared)
+        crossvalidate.divide(session, prepared)  # its errors come before anything is trained
         fitted = finetune.run(session, prepared)
         evaluated = evaluate.run(session, prepared, fitted)
         folded = crossvalidate.run(session, prepared)

@@ -110,7 +110,10 @@ class Verdict(Part):
 
 
 def verdict(evidence: Evidence, rules: Gate) -> Verdict:
-    """Apply every rule. A comparison with NaN is never true here, so what could not be measured refuses."""
+    """Apply every rule. A comparison with NaN is never true here, so what could not be measured refuses.
+
+    The order of the checks follows from names, not from the evidence: a receipt that is read gives the same verdict.
+    """
     checks = [*_alone(evidence, rules)]
     if evidence.champion:
         checks += _against(evidence.metric, evidence.champion, rules)
@@ -124,21 +127,21 @@ def _alone(evidence: Evidence, rules: Gate) -> Iterator[Check]:
         value = primary if metric == evidence.metric else evidence.scores.get(metric, math.nan)
         yield Check(name=f"{metric} floor", passed=value >= floor, found=f"{value:.4f}", rule=f"at least {floor:g}")
     if rules.min_behaviour is not None:
-        for kind, share in (evidence.behaviour or {"of any kind": math.nan}).items():
+        for kind, share in sorted((evidence.behaviour or {"of any kind": math.nan}).items()):
             yield Check(
                 name=f"behaviour: {kind}",
                 passed=share >= rules.min_behaviour,
                 found="not measured" if math.isnan(share) else f"{share:.4f}",
                 rule=f"at least {rules.min_behaviour:g}",
             )
-    for name, bounds in evidence.trivial.items():
+    for name, bounds in sorted(evidence.trivial.items()):
         yield Check(
             name=f"{evidence.metric} over {name}",
             passed=bounds.low > 0,
             found=str(bounds),
             rule="lower bound above 0",
         )
-    for name, bounds in evidence.strong.items():
+    for name, bounds in sorted(evidence.strong.items()):
         margin = rules.baseline_margin
         yield Check(
             name=f"{evidence.metric} over {name}",
@@ -200,5 +203,5 @@ def _worst_slice(slices: dict[str, Bounds], limit: float) -> Check:
     measured = {name: bounds for name, bounds in slices.items() if not math.isnan(bounds.high)}
     if len(measured) < len(slices):
         return Check(name="worst slice", passed=False, found="a slice could not be measured", rule=rule)
-    name = min(measured, key=lambda one: measured[one].high)
+    name = min(measured, key=lambda one: (measured[one].high, one))
     return Check(name="worst slice", passed=measured[name].high >= -limit, found=f"{name} {measured[name]}", rule=rule)

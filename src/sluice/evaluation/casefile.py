@@ -53,11 +53,15 @@ class Cases(Part):
         for case in self.cases:
             for label in case.labels:
                 if label not in labels:
-                    close = difflib.get_close_matches(label, labels, n=1, cutoff=0.5)
-                    hint = f"Did you mean '{close[0]}'?" if close else f"Labels: {', '.join(sorted(labels)[:20])}"
-                    raise UserError(
-                        f"the case '{case.name}' names the label '{label}', which no training row has. {hint}"
-                    )
+                    told = f"the case '{case.name}' names the label '{label}', which no training row has."
+                    raise UserError(f"{told} {nearest(label, labels)}")
+
+
+def nearest(label: str, labels: Sequence[str]) -> str:
+    """Which label was perhaps meant, or what labels there are."""
+    close = difflib.get_close_matches(label, labels, n=1, cutoff=0.5)
+    more = f" and {len(labels) - 20} more" if len(labels) > 20 else ""
+    return f"Did you mean '{close[0]}'?" if close else f"Labels: {', '.join(sorted(labels)[:20])}{more}"
 
 
 def _explain(path: Path, root: yaml.Node | None, error: ValidationError) -> str:

@@ -111,7 +111,7 @@ def _slices(record: dict[str, Any]) -> list[list[str]]:
     weak = [one for one in judged if one["weak"]]
     title = f"{len(weak)} of {len(judged)} slices below all rows, beyond the bound"
     shown = [[f"{one['column']}={one['value']}", _bounds(one["figure"]), f"{one['rows']:,}"] for one in weak[:FEW]]
-    return [[title, record["primary"], "rows"], *shown]
+    return [[title, record["primary"], "rows"], *shown] if shown else [[title]]
 
 
 def _behaviour(record: dict[str, Any]) -> list[str]:
