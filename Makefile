@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 STAGES := train preprocess finetune evaluate crossvalidate register promote package rollback history verify doctor
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Settings: make train ARGS="data=files data.train=rows.csv name=mine". Where pip should look: PIP_ARGS="..."'
 
 setup: $(READY) ## make .venv from constraints.txt (any other command does it too)
