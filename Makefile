@@ -8,10 +8,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess pretrain finetune evaluate register promote package rollback history verify doctor
+STAGES := train preprocess pretrain finetune evaluate crossvalidate register promote package rollback history verify doctor
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Settings: make train ARGS="data=files data.train=rows.csv name=mine". Where pip should look: PIP_ARGS="..."'
 
 setup: $(READY) ## make .venv from constraints.txt (any other command does it too)
@@ -28,7 +28,8 @@ train: ## rows -> fine-tuned, evaluated, registered challenger; goes on after a 
 preprocess: ## only: read, check, clean and divide the rows
 pretrain: ## up to: the model that has read unlabelled text: ARGS="pretrain=mlm"
 finetune: ## up to: the fine-tuned model
-evaluate: ## up to: figures beside the baselines
+evaluate: ## up to: figures beside the baselines and the champion
+crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
 register: ## the same as train
 promote: ## challenger through the gate; package it; move the champion alias
 package: ## build the Bento of a version: ARGS="version=3"

@@ -21,6 +21,7 @@ LIBRARIES = (
     "accelerate",
     "datasets",
     "numpy",
+    "py3langid",
     "pyarrow",
     "scikit-learn",
     "tokenizers",
@@ -60,6 +61,7 @@ class Session:
             cfg.data.fingerprint(),
             cfg.model.fingerprint(),
             cfg.pretrain.fingerprint(self.workspace.root),
+            cfg.evaluate.fingerprint(),
         )
 
     @staticmethod

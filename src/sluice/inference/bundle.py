@@ -35,6 +35,15 @@ class Lineage(Part):
     """MLflow run that trained it."""
 
 
+class Abstention(Part):
+    """When the model had better not answer."""
+
+    threshold: float
+    """Least confidence of an answer: the probability of the most probable label, `out_of_scope` aside."""
+    out_of_scope: str | None = None
+    """The label that stands for no answer, which is also given below the threshold."""
+
+
 class Bundle(Part):
     """What `bundle.json` holds."""
 
@@ -46,6 +55,8 @@ class Bundle(Part):
     lineage: Lineage
     metrics: dict[str, float] = {}
     """Headline figures on the test split."""
+    abstention: Abstention | None = None
+    """None where no threshold was asked for."""
 
     @classmethod
     def read(cls, folder: Path) -> Bundle:
