@@ -11,7 +11,7 @@ from pipelines.entry import main
 from pipelines.session import Session
 from sluice.config import Config
 from sluice.registry.runs import Run
-from sluice.training.pretrain import MODEL
+from sluice.training.pretraining.pretrain import MODEL
 from sluice.workspace import Output
 
 

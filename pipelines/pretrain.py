@@ -13,8 +13,8 @@ from sluice.config import Config
 from sluice.data import corpus
 from sluice.errors import UserError
 from sluice.registry.runs import Run
-from sluice.training.pretrain import UNDER_WAY
-from sluice.training.pretrain_settings import Pretrain
+from sluice.training.pretraining.pretrain import UNDER_WAY
+from sluice.training.pretraining.settings import Pretrain
 from sluice.workspace import Output
 
 
@@ -32,11 +32,15 @@ def run(session: Session, prepared: Output) -> Output | None:
     # What the corpus' files are called does not matter: its digest says what they hold.
     content = settings.model_copy(update={"corpus": None})
     key = session.stage_key(
-        (content, spec), ("sluice.training.pretrain",), texts.digest, spec.fingerprint(), cfg.task.max_length
+        (content, spec),
+        ("sluice.training.pretraining.pretrain",),
+        texts.digest,
+        spec.fingerprint(),
+        cfg.task.max_length,
     )
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
-        from sluice.training.pretrain import pretrain
+        from sluice.training.pretraining.pretrain import pretrain
 
         child.params(params(settings))
         child.dataset("corpus", texts.digest, " ".join(settings.patterns) or cfg.data.name, "pretraining")

@@ -50,7 +50,7 @@ class Session:
             "sluice.training.fit",
             "sluice.evaluation.measure",
             "sluice.registry.versions",
-            *(["sluice.training.pretrain"] if cfg.pretrain.enabled else []),
+            *(["sluice.training.pretraining.pretrain"] if cfg.pretrain.enabled else []),
         )
         return self.stage_key(
             parts,

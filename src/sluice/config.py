@@ -14,7 +14,7 @@ from sluice.inference.settings import Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
 from sluice.tasks.task import Task
-from sluice.training.pretrain_settings import Pretrain
+from sluice.training.pretraining.settings import Pretrain
 from sluice.training.settings import Train
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from sluice.data.corpus import Corpus
 from sluice.errors import UserError
 from sluice.models.checkpoint import Checkpoint
 from sluice.models.encoder import Encoder
-from sluice.training.pretrain import MODEL, UNDER_WAY, pretrain
-from sluice.training.pretrain_settings import Pretrain
+from sluice.training.pretraining.pretrain import MODEL, UNDER_WAY, pretrain
+from sluice.training.pretraining.settings import Pretrain
 from tests.conftest import FILLER, REPOSITORY, compose_config, make_rows
 
 SPEC = Encoder(vocabulary=400, hidden=32, layers=2, heads=2, feed_forward=48)
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_folder_and_another_does_not(pretrained, tm
 def test_hidden_tokens_are_the_share_asked_for_in_every_sequence_and_never_special():
     import torch
 
-    from sluice.training.pretrain_loss import IGNORED, hide
+    from sluice.training.pretraining.loss import IGNORED, hide
 
     torch.manual_seed(0)
     ids = torch.randint(5, 100, (50, 40))
@@ -119,7 +119,7 @@ def test_hidden_tokens_are_the_share_asked_for_in_every_sequence_and_never_speci
 def test_the_loss_is_cross_entropy_and_so_is_its_gradient():
     import torch
 
-    from sluice.training.pretrain_loss import masked_loss
+    from sluice.training.pretraining.loss import masked_loss
 
     torch.manual_seed(0)
     logits = (3 * torch.randn(6, 5, 50)).requires_grad_()
@@ -138,7 +138,7 @@ def test_scores_of_hidden_tokens_alone_give_the_same_loss(pretrained):
     """`sparse_prediction` is what makes a step cheap: it has to be in force, and to change nothing else."""
     import torch
 
-    from sluice.training.pretrain_loss import hide, masked_loss
+    from sluice.training.pretraining.loss import hide, masked_loss
 
     model = opened(pretrained[0])
     ids, labels = hide(torch.randint(5, 300, (4, 16)), share=0.3, mask=4, special=[0, 1, 2, 3, 4])
@@ -151,8 +151,8 @@ def test_scores_of_hidden_tokens_alone_give_the_same_loss(pretrained):
 
 
 def test_every_sequence_comes_once_a_pass_in_an_order_that_follows_from_the_seed(monkeypatch: pytest.MonkeyPatch):
-    from sluice.training import pretrain_tokens
-    from sluice.training.pretrain_tokens import Order
+    from sluice.training.pretraining import tokens as pretrain_tokens
+    from sluice.training.pretraining.tokens import Order
 
     monkeypatch.setattr(pretrain_tokens, "CHUNK", 10)
     order = list(Order(37, 100, seed=1))
@@ -165,7 +165,7 @@ def test_every_sequence_comes_once_a_pass_in_an_order_that_follows_from_the_seed
 
 
 def test_a_sample_is_even_and_bounded():
-    from sluice.training.pretrain_tokens import sample
+    from sluice.training.pretraining.tokens import sample
 
     corpus = listed([f"a{n:05d}" for n in range(5000)], [f"b{n:05d}" for n in range(5000)])
     drawn = list(sample(corpus, 6000, seed=0))
@@ -177,7 +177,7 @@ def test_a_sample_is_even_and_bounded():
 
 
 def test_all_documents_are_in_the_tokens_once_and_in_another_order(tmp_path: Path):
-    from sluice.training.pretrain_tokens import HELD, TRAIN, tokenize
+    from sluice.training.pretraining.tokens import HELD, TRAIN, tokenize
 
     tokenizer = SPEC.tokenizer(TEXTS, LENGTH)
     tokens = tokenize(listed(TEXTS[:150], TEXTS[150:]), tokenizer, tmp_path, buffer=50, seed=0)
@@ -191,7 +191,7 @@ def test_all_documents_are_in_the_tokens_once_and_in_another_order(tmp_path: Pat
 
 
 def test_finished_shards_are_not_read_again(tmp_path: Path):
-    from sluice.training.pretrain_tokens import TRAIN, tokenize
+    from sluice.training.pretraining.tokens import TRAIN, tokenize
 
     class Cut(Exception):
         pass
@@ -226,7 +226,7 @@ def test_memory_stays_flat_on_a_corpus_much_larger_than_the_buffer(tmp_path: Pat
 
     from sluice.data import shards
     from sluice.data.corpus import _filtered
-    from sluice.training.pretrain_tokens import TRAIN, Order, sample, tokenize
+    from sluice.training.pretraining.tokens import TRAIN, Order, sample, tokenize
 
     tokenizer = AutoTokenizer.from_pretrained(pretrained[0] / MODEL)
 
@@ -335,7 +335,7 @@ def _masked():
 
 
 def test_passes_over_the_corpus_instead_of_steps():
-    from sluice.training.pretrain_trainer import total_steps
+    from sluice.training.pretraining.trainer import total_steps
 
     assert total_steps(Pretrain(max_steps=7), 1000) == 7
     assert total_steps(Pretrain(epochs=1.5, batch_size=16), 1000) == 94

@@ -11,7 +11,7 @@ from sluice.data.corpus import Corpus
 from sluice.errors import UserError
 from sluice.files import folder_digest
 from sluice.models.spec import ModelSpec
-from sluice.training.pretrain_settings import Pretrain
+from sluice.training.pretraining.settings import Pretrain
 from sluice.training.reporter import Log
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def pretrain(
 
     from sluice.training.checkpoints import newest_whole, step
     from sluice.training.dropout import quickened
-    from sluice.training.pretrain_tokens import HELD, TRAIN, tokenize
-    from sluice.training.pretrain_trainer import make_trainer
+    from sluice.training.pretraining.tokens import HELD, TRAIN, tokenize
+    from sluice.training.pretraining.trainer import make_trainer
 
     tokenizer = _tokenizer(corpus, spec, settings, max_length, folder / TOKENIZER)
     tokens = tokenize(corpus, tokenizer, folder / TOKENS, buffer=settings.shuffle_buffer, seed=settings.seed)
@@ -80,7 +80,7 @@ def _tokenizer(
     """The model's own tokenizer, or one trained on a sample of the corpus."""
     from transformers import AutoTokenizer
 
-    from sluice.training.pretrain_tokens import sample
+    from sluice.training.pretraining.tokens import sample
 
     if not folder.exists():
         tokenizer = spec.tokenizer(sample(corpus, settings.tokenizer_characters, settings.seed), max_length)

@@ -16,9 +16,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from sluice.training.checkpoints import Keeper
 from sluice.training.precision import resolve_precision
-from sluice.training.pretrain_loss import hidden_only, hide, masked_loss
-from sluice.training.pretrain_settings import Pretrain
-from sluice.training.pretrain_tokens import Ids, Order
+from sluice.training.pretraining.loss import hidden_only, hide, masked_loss
+from sluice.training.pretraining.settings import Pretrain
+from sluice.training.pretraining.tokens import Ids, Order
 from sluice.training.reporter import Log, reporter
 
 if TYPE_CHECKING:
