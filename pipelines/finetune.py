@@ -10,11 +10,15 @@ from pipelines.entry import main
 from pipelines.session import Session
 from sluice.config import Config
 from sluice.registry.runs import Run
+from sluice.training.reporter import Log
 from sluice.workspace import Output
 
 
-def run(session: Session, prepared: Output) -> Output:
-    """The fine-tuned bundle (in `bundle/`), and the record of its training."""
+def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
+    """The fine-tuned bundle (in `bundle/`), and the record of its training.
+
+    `watch` is told what the log is told, and may end the training by raising `Abandoned`.
+    """
     cfg = session.cfg
     key = session.stage_key(
         (cfg.task, cfg.model, cfg.train),
@@ -32,9 +36,13 @@ def run(session: Session, prepared: Output) -> Output:
         lineage = Lineage(data=prepared.record["data"], split=prepared.record["split"], config=key, git=session.git)
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
-        record = train_bundle(
-            prepared.folder, folder, cfg.task, cfg.model, cfg.train, lineage, seed=cfg.seed, log=child.metrics
-        )
+
+        def log(figures: dict[str, float], step: int) -> None:
+            child.metrics(figures, step)
+            if watch:
+                watch(figures, step)
+
+        record = train_bundle(prepared.folder, folder, cfg.task, cfg.model, cfg.train, lineage, seed=cfg.seed, log=log)
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
         return record
 

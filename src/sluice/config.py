@@ -15,6 +15,7 @@ from sluice.models.spec import ModelSpec
 from sluice.part import Part
 from sluice.tasks.task import Task
 from sluice.training.settings import Train
+from sluice.tuning.settings import Tune
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -42,6 +43,10 @@ class Config(Part):
     """Why a refused challenger is promoted all the same."""
     receipt: Path | None = None
     """A receipt's JSON file."""
+    input: Path | None = None
+    """Rows to predict for."""
+    output: Path | None = None
+    """File of the rows with their predictions."""
 
     data: SerializeAsAny[Source]
     task: SerializeAsAny[Task]
@@ -50,6 +55,7 @@ class Config(Part):
     evaluate: Evaluate
     gate: Gate
     serve: Serve
+    tune: Tune = Tune()
 
 
 def load(composed: DictConfig) -> Config:
