@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sluice.registry.store import Store
 
 ENVIRONMENT = "SLUICE_SWEEP"
-LAUNCHER = ("hydra/launcher", "hydra.launcher")
+LAUNCHED = ("-", "hydra/launcher", "hydra.launcher", "hydra.mode")
 """How jobs are started says nothing about what they are: the same sweep may go on under another launcher."""
 _job: ContextVar[Job | None] = ContextVar("job", default=None)
 
@@ -48,7 +48,7 @@ class Sweep:
         """The same for the same command line, so that a sweep that was killed goes on in its run."""
         from sluice.part import digest
 
-        said = [argument for argument in self.arguments if not argument.lstrip("+~").startswith(LAUNCHER)]
+        said = [argument for argument in self.arguments if not argument.lstrip("+~").startswith(LAUNCHED)]
         return digest(["sweep", self.stage, sorted(said)])
 
     def swept(self, more: Sequence[str]) -> list[str]:

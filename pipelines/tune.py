@@ -44,7 +44,7 @@ def command(cfg: Config) -> None:
 
     deadline = time.monotonic() + (cfg.tune.timeout_s or math.inf)
     metric = f"validation/{cfg.task.primary_metric}"
-    study = Study(cfg.root / "work" / "tune", _key(cfg), cfg.tune, cfg.seed, metric)
+    study = Study(cfg.root.absolute() / "work" / "tune", _name(cfg), _key(cfg), cfg.tune, cfg.seed, metric)
     study.begin_with({path: _at(base, path) for path in cfg.tune.space})
     store, job = Store(cfg.root, cfg.tracking_uri), sweep.job()
     above = job.open_run(store, cfg.name) if job else None
@@ -65,9 +65,13 @@ def command(cfg: Config) -> None:
     print(f'Next: make train ARGS="experiment={path.stem}"')
 
 
+def _name(cfg: Config) -> str:
+    return cfg.tune.study or f"{cfg.name}-tuned"
+
+
 def _recipe(cfg: Config) -> Path:
     """Where the best trial will be written; what somebody else wrote there is left alone."""
-    path = (cfg.tune.save_as or Path(CONF) / "experiment" / f"{cfg.tune.study}.yaml").absolute()
+    path = (cfg.tune.save_as or Path(CONF) / "experiment" / f"{_name(cfg)}.yaml").absolute()
     if path.suffix != ".yaml":
         raise UserError(f"tune.save_as={path}: expected the name of a .yaml file")
     if path.exists() and not made_here(path):

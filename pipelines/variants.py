@@ -84,14 +84,14 @@ def made_here(path: Path) -> bool:
 
 def write_recipe(path: Path, found: Variant, title: str) -> None:
     """A complete recipe: with `experiment=<its name>` alone a command line makes the same model."""
-    import yaml
     from hydra import compose
+    from omegaconf import OmegaConf
 
     groups = [f"{group}={quote(choice)}" for group, choice in found.groups.items()]
     without = _plain(compose("config", [*groups, *_without_local()]))
     body = {"defaults": [{f"override /{group}": choice} for group, choice in found.groups.items()]}
     body |= _difference(without, found.plain)
-    text = HEADER + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=120)
+    text = HEADER + OmegaConf.to_yaml(OmegaConf.create(body))
     _check(text, found)
     write_text(path, text.replace(HEADER, f"{HEADER}{MADE}{title} {digest(text)[:12]}\n", 1))
 

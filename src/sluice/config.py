@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SerializeAsAny
 
+from sluice.batch.settings import Predict
 from sluice.data.source import Source
 from sluice.evaluation.settings import Evaluate
 from sluice.gate import Gate
@@ -56,6 +57,7 @@ class Config(Part):
     gate: Gate
     serve: Serve
     tune: Tune = Tune()
+    predict: Predict = Predict()
 
 
 def load(composed: DictConfig) -> Config:

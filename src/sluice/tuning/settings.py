@@ -90,8 +90,8 @@ class Pruner(Part):
 class Tune(Part):
     """A study: trials over a space of settings, judged on the validation rows."""
 
-    study: str = Field("tuned", pattern=NAME)
-    """The study, and the recipe in `conf/experiment/` that its best trial becomes."""
+    study: str | None = Field(None, pattern=NAME)
+    """The study, and the recipe in `conf/experiment/` that its best trial becomes; null: `<name>-tuned`."""
     save_as: Path | None = None
     """Another yaml file for the best trial."""
     trials: int = Field(20, ge=1)

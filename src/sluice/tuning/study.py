@@ -79,17 +79,17 @@ class Trial:
 class Study:
     """A study in a sqlite file of its own, found again by its key."""
 
-    def __init__(self, folder: Path, key: str, settings: Tune, seed: int, objective: str) -> None:
+    def __init__(self, folder: Path, name: str, key: str, settings: Tune, seed: int, objective: str) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.settings, self.seed, self.objective = settings, seed, objective
-        self.name = f"{settings.study}-{key[:12]}"
+        self.name = f"{name}-{key[:12]}"
         self.locks = folder / self.name
         self.locks.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(self.locks / "ask.lock")
-        with FileLock(folder / f"{settings.study}.lock"), warnings.catch_warnings():
+        with FileLock(folder / f"{name}.lock"), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = optuna.storages.RDBStorage(
-                f"sqlite:///{folder / settings.study}.db", engine_kwargs={"connect_args": {"timeout": PATIENCE}}
+                f"sqlite:///{folder / name}.db", engine_kwargs={"connect_args": {"timeout": PATIENCE}}
             )
             self._study = optuna.create_study(
                 study_name=self.name,
