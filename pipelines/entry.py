@@ -53,15 +53,25 @@ def main(run: Callable[[Config], int | None]) -> None:
         errors.append(error)
     except KeyboardInterrupt:
         stopped = True
-    if jobs := sweep.outcomes(this):
-        from pipelines.results import conclude
-
-        codes.append(conclude(jobs, whole=not (stopped or errors)))
+    try:
+        codes.append(_conclude(this, whole=not (stopped or errors)))
+    except Exception as error:
+        errors.append(error)
     if stopped:
         sys.exit("\nstopped; the same command goes on from here")
     for mistake in errors:
         _report(mistake)
     sys.exit(MISTAKE if errors else max(codes, default=0))
+
+
+def _conclude(this: sweep.Sweep, whole: bool) -> int:
+    """The end of a sweep; of a command that was none there is nothing to tell."""
+    jobs = sweep.outcomes(this)
+    if not jobs:
+        return 0
+    from pipelines.results import conclude
+
+    return conclude(jobs, whole)
 
 
 def _report(error: Exception) -> None:

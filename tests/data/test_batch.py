@@ -72,7 +72,7 @@ def test_long_rows_make_short_blocks(tmp_path):
 
 def test_a_gzipped_file_and_another_encoding(tmp_path):
     with gzip.open(tmp_path / "rows.tsv.gz", "wb") as file:
-        file.write("text\tn\ncaf\xe9 \"au lait\t1\n".encode("latin-1"))
+        file.write('text\tn\ncaf\xe9 "au lait\t1\n'.encode("latin-1"))
     reader = open_reader(tmp_path / "rows.tsv.gz", Predict(encoding="latin-1", quoting="none"))
     assert [text for block in reader.blocks() for text in block.texts] == ['caf\xe9 "au lait']
 
