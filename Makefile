@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess pretrain finetune evaluate crossvalidate register promote package rollback history verify doctor
+STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict promote package rollback history verify doctor
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,8 @@ finetune: ## up to: the fine-tuned model
 evaluate: ## up to: figures beside the baselines and the champion
 crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
 register: ## the same as train
+tune: ## search for better settings on the validation rows; the best becomes conf/experiment/<name>-tuned.yaml
+predict: ## rows of any number through the champion: ARGS="input=rows.csv output=out.parquet"
 promote: ## challenger through the gate; package it; move the champion alias
 package: ## build the Bento of a version: ARGS="version=3"
 rollback: ## champion back to the version before, or ARGS="version=3"

@@ -12,11 +12,15 @@ from pipelines.session import Session
 from sluice.config import Config
 from sluice.registry.runs import Run
 from sluice.training.pretraining.pretrain import MODEL
+from sluice.training.reporter import Log
 from sluice.workspace import Output
 
 
-def run(session: Session, prepared: Output) -> Output:
-    """The fine-tuned bundle (in `bundle/`), and the record of its training."""
+def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
+    """The fine-tuned bundle (in `bundle/`), and the record of its training.
+
+    `watch` is told what the log is told, and may end the training by raising `Abandoned`.
+    """
     cfg = session.cfg
     pretrained = pretrain.run(session, prepared)
     pretraining = pretrained.record["digest"] if pretrained else None
@@ -45,9 +49,13 @@ def run(session: Session, prepared: Output) -> Output:
         child.tags({"sluice.pretraining": pretraining or "none"})
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
-        record = train_bundle(
-            prepared.folder, folder, cfg.task, spec, cfg.train, lineage, seed=cfg.seed, log=child.metrics
-        )
+
+        def log(figures: dict[str, float], step: int) -> None:
+            child.metrics(figures, step)
+            if watch:
+                watch(figures, step)
+
+        record = train_bundle(prepared.folder, folder, cfg.task, spec, cfg.train, lineage, seed=cfg.seed, log=log)
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
         return record
 

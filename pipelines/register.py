@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines import compare, crossvalidate, evaluate, finetune, preprocess
 from pipelines.entry import main
-from pipelines.session import Session
+from pipelines.session import Session, named
 from sluice.config import Config
 from sluice.registry.runs import NOTE, Run
 from sluice.registry.versions import Version, lookup
@@ -80,11 +80,10 @@ def command(cfg: Config) -> None:
         folded = crossvalidate.run(session, prepared)
         compare.run(session, fitted, evaluated)
         version = run(session, prepared, fitted, evaluated, folded)
-    print(f"\n{version} is the challenger. Next: make promote{_named(cfg)}")
-
-
-def _named(cfg: Config) -> str:
-    return "" if cfg.name == "apidocs" else f' ARGS="name={cfg.name}"'
+    if session.job:
+        print(f"\n{version} is registered", flush=True)  # the end of the sweep says which is the challenger
+    else:
+        print(f"\n{version} is the challenger. Next: make promote{named(cfg.name)}")
 
 
 if __name__ == "__main__":
