@@ -21,6 +21,7 @@ LIBRARIES = (
     "accelerate",
     "datasets",
     "numpy",
+    "py3langid",
     "pyarrow",
     "scikit-learn",
     "tokenizers",
