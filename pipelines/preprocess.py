@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.entry import main
-from pipelines.session import Session
+from pipelines.session import Session, shorten
 from sluice.config import Config
 from sluice.registry.runs import Run
 from sluice.workspace import Output
@@ -16,7 +16,7 @@ def run(session: Session) -> Output:
     """The prepared rows, and the record of their preparation."""
     cfg = session.cfg
     key = session.stage_key(
-        (cfg.data,),
+        (cfg.data, cfg.checks),
         ("sluice.data.prepare",),
         cfg.data.fingerprint(),
         cfg.task.name,
@@ -26,17 +26,26 @@ def run(session: Session) -> Output:
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.data.prepare import prepare, report_lines
+        from sluice.data.report import PAGE, REPORT
 
-        record = prepare(cfg.data, cfg.task, folder, keep_texts=cfg.keep_texts)
+        try:
+            record = prepare(cfg.data, cfg.task, folder, cfg.keep_texts, cfg.checks)
+        finally:  # rows that are refused need their report most of all
+            for file in (folder / REPORT, folder / PAGE):
+                if file.exists():
+                    child.file(file)
         print("\n".join(report_lines(record)), flush=True)
         child.metrics({f"rows/{side}": count for side, count in record["rows"].items()})
         child.metrics({f"dropped/{reason}": count for reason, count in record["dropped"].items()})
+        child.metrics({f"checks/{check['name']}": check["found"] for check in record["checks"]})
         child.tags({"sluice.data": record["data"], "sluice.split": record["split"]})
-        child.file(folder / "report.json")
         child.dataset(cfg.data.name, record["data"], str(folder), "source")
         return record
 
-    return session.stage("preprocess", key, build)
+    output = session.stage("preprocess", key, build)
+    if output.fresh:
+        print(f"report  {shorten(output.folder / 'report.html')}", flush=True)
+    return output
 
 
 def command(cfg: Config) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SerializeAsAny
 
+from sluice.data.settings import Checks
 from sluice.data.source import Source
 from sluice.evaluation.settings import Evaluate
 from sluice.gate import Gate
@@ -44,6 +45,7 @@ class Config(Part):
     """A receipt's JSON file."""
 
     data: SerializeAsAny[Source]
+    checks: Checks
     task: SerializeAsAny[Task]
     model: SerializeAsAny[ModelSpec]
     train: Train

@@ -7,6 +7,7 @@ import pytest
 
 from sluice.data.prepare import prepare
 from sluice.data.rows import make_table
+from sluice.data.settings import Checks
 from sluice.data.source import Source
 from sluice.part import digest
 from sluice.tasks.classification import Classification
@@ -34,8 +35,10 @@ class Listed(Source):
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    def run(rows: Sequence[Row], keep_texts: bool = True, **fields: Any) -> dict[str, Any]:
+    def run(
+        rows: Sequence[Row], keep_texts: bool = True, checks: Checks | None = None, **fields: Any
+    ) -> dict[str, Any]:
         source = Listed(rows=list(rows), **fields)
-        return prepare(source, Classification(), tmp_path, keep_texts)
+        return prepare(source, Classification(), tmp_path, keep_texts, checks or Checks())
 
     return run
