@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sluice.data import checks
 from sluice.data.inspection import Inspection, inspect
 from sluice.data.report import PAGE, write_report
-from sluice.data.rows import notes_of
+from sluice.data.rows import notes_of, without_bars
 from sluice.data.settings import Checks
 from sluice.data.sieve import LABEL, Sieve
 from sluice.data.source import GROUP, ORIGIN, SIDE, Source
@@ -149,13 +149,8 @@ def _save(folder: Path, by_side: dict[str, pa.Table]) -> None:
 
     shutil.rmtree(folder / ROWS, ignore_errors=True)  # what a killed run left
     rows = datasets.DatasetDict({side: datasets.Dataset(part) for side, part in by_side.items()})
-    quiet = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
+    with without_bars():
         rows.save_to_disk(str(folder / ROWS))
-    finally:
-        if not quiet:
-            datasets.enable_progress_bars()
 
 
 def _save_dropped(folder: Path, sieve: Sieve, inspection: Inspection, columns: Sequence[str], keep_texts: bool) -> None:
