@@ -57,8 +57,14 @@ test: $(READY) ## all tests: offline, without root, some minutes
 test-fast: $(READY) ## the tests that need no training and no server
 	@$(VENV)/bin/pytest -m "not slow" $(ARGS)
 
+bench-train: $(READY) ## how fast fine-tuning is, beside what everyone can have by settings: 10 minutes or more
+	@$(RUN) -m tests.bench.training $(ARGS)
+
+bench-kills: $(READY) ## 20 kills at random moments of a training, and whether it ends the same
+	@$(RUN) -m tests.bench.kills $(ARGS)
+
 clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-fast clean $(STAGES)
+.PHONY: help setup serve ui check test test-fast bench-train bench-kills clean $(STAGES)

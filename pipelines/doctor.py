@@ -22,13 +22,13 @@ def command(cfg: Config) -> int:
     """`make doctor`: each line says what was found; exit code 1 when something would stop a training."""
     import torch
 
-    from sluice.training.precision import use_bf16
+    from sluice.training.precision import resolve_precision
 
     print(f"python     {platform.python_version()} in {sys.prefix}")
     print("libraries  " + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES))
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     print(f"processor  {os.cpu_count()} cores, {torch.get_num_threads()} threads, GPU {gpu}")
-    print(f"precision  train.precision=auto trains in {'bf16' if use_bf16('auto') else 'fp32'} here")
+    print(f"precision  train.precision=auto trains in {resolve_precision('auto')} here")
     Workspace(cfg.root / "work")
     free = shutil.disk_usage(cfg.root).free
     print(f"disk       {free / 2**30:.0f} GiB free in {cfg.root.absolute()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def run(session: Session, prepared: Output) -> Output:
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
         return record
 
-    return session.stage("finetune", key, build)
+    output = session.stage("finetune", key, build)
+    shutil.rmtree(output.folder / "checkpoints", ignore_errors=True)  # not before the stage is known to be done
+    return output
 
 
 def params(cfg: Config) -> dict[str, Any]:

@@ -32,6 +32,13 @@ class House:
 
     def __call__(self, stage: str, *arguments: str, code: int = 0) -> str:
         """Run a stage in a process of its own, check its exit code, return what it printed."""
+        found, output = self.ask(stage, [*self.choices, *arguments])
+        assert found == code, output
+        assert "Traceback" not in output
+        return output
+
+    def ask(self, stage: str, arguments: list[str], cwd: Path = REPOSITORY) -> tuple[int, str]:
+        """Run a stage with these arguments alone; its exit code and what it printed."""
         if self.forks is None:
             self.forks = subprocess.Popen(
                 [sys.executable, "-m", "tests.e2e.forks"],
@@ -41,13 +48,11 @@ class House:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-        request = {"stage": stage, "arguments": [*self.choices, *arguments]}
+        request = {"stage": stage, "arguments": arguments, "cwd": str(cwd)}
         self.forks.stdin.write(json.dumps(request) + "\n")
         self.forks.stdin.flush()
         answer = json.loads(self.forks.stdout.readline())
-        assert answer["code"] == code, answer["output"]
-        assert "Traceback" not in answer["output"]
-        return answer["output"]
+        return answer["code"], answer["output"]
 
     def close(self) -> None:
         """End the process that the commands were forked from."""

@@ -9,9 +9,10 @@ import pytest
 from sluice.models.checkpoint import Checkpoint
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification
-from sluice.training.checkpoints import newest_complete
-from sluice.training.fit import Rows, fit, total_steps
+from sluice.training.checkpoints import newest_whole
+from sluice.training.fit import Rows, fit
 from sluice.training.settings import Train
+from sluice.training.trainer import drop_tokens, total_steps
 from tests.conftest import make_rows
 
 TASK = Classification(max_length=32)
@@ -32,8 +33,8 @@ def setting():
     return tokenizer, labels, Rows(TASK.encode(tokenizer, columns["text"]), TASK.references(columns, labels))
 
 
-def train(setting, folder: Path, spec=SPEC, **changes):
-    """Fine-tune on the toy rows; returns what fit returned and the figures it reported."""
+def train(setting, folder: Path, spec=SPEC, log=None, **changes):
+    """Fine-tune on the toy rows; returns what fit returned and the figures it reported, unless `log` takes them."""
     from transformers import set_seed
 
     tokenizer, labels, rows = setting
@@ -52,7 +53,8 @@ def train(setting, folder: Path, spec=SPEC, **changes):
         settings,
         seed=0,
         folder=folder,
-        log=lambda values, step: figures.append((step, values)),
+        checkpoint=newest_whole(folder),
+        log=log or (lambda values, step: figures.append((step, values))),
     )
     return fitted, figures
 
@@ -96,45 +98,99 @@ def test_accumulation_takes_the_same_steps_as_one_large_batch(setting, tmp_path:
     assert np.allclose(weights(whole), weights(parts), atol=1e-5)
 
 
-def test_a_cut_off_training_goes_on_to_the_same_weights(setting, tmp_path: Path):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["encoder", "bert"])
+def test_a_cut_off_training_goes_on_to_the_same_weights(setting, tmp_path: Path, precision: str, kind: str):
+    """With everything that draws: batches, hidden tokens, dropout of embeddings, layers and attention weights."""
+
     class Cut(Exception):
         pass
-
-    whole, _ = train(setting, tmp_path / "whole", max_steps=8, evaluations=4, token_dropout=0.15)
-
-    from transformers import set_seed
-
-    tokenizer, labels, rows = setting
-    set_seed(0)
-    model = SPEC.model(TASK.model_class(), labels, tokenizer, rows.ids)
-    settings = Train(
-        learning_rate=3e-3,
-        batch_size=32,
-        precision="fp32",
-        max_steps=8,
-        evaluations=4,
-        token_dropout=0.15,
-        label_smoothing=0.0,
-    )
 
     def cut(values: dict, step: int) -> None:
         if step >= 5:
             raise Cut
 
+    spec = SPEC.model_copy(update={"embedding_dropout": 0.2}) if kind == "encoder" else Bert(path="none")
+    options = {"spec": spec, "max_steps": 8, "evaluations": 2, "checkpoints": 8, "token_dropout": 0.15}
+    whole, _ = train(setting, tmp_path / "whole", precision=precision, **options)
     with pytest.raises(Cut):
-        fit(model, tokenizer, TASK, rows, rows, settings, seed=0, folder=tmp_path / "cut", log=cut)
-    resumed, _ = train(setting, tmp_path / "cut", max_steps=8, evaluations=4, token_dropout=0.15)
+        train(setting, tmp_path / "cut", precision=precision, log=cut, **options)
+    resumed, _ = train(setting, tmp_path / "cut", precision=precision, **options)
     assert resumed.resumed_from == 4
     assert np.array_equal(weights(whole), weights(resumed))
 
 
+class Bert(Checkpoint):
+    """A new BERT in place of one from a folder: it drops attention weights too."""
+
+    def model(self, model_class, labels, tokenizer, ids):
+        from transformers import BertConfig
+
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+        return model_class.from_config(BertConfig(vocab_size=len(tokenizer), num_labels=len(labels), **sizes))
+
+
+def test_a_training_stops_when_validation_gets_no_better(setting, tmp_path: Path):
+    fitted, _ = train(setting, tmp_path, learning_rate=1e-9, max_steps=40, evaluations=10, patience=2)
+    assert fitted.steps == 12
+
+
+def test_gradient_checkpointing_changes_memory_not_weights(setting, tmp_path: Path):
+    spec = SPEC.model_copy(update={"embedding_dropout": 0.2})
+    plain, _ = train(setting, tmp_path / "plain", spec=spec, max_steps=4)
+    saving, _ = train(setting, tmp_path / "saving", spec=spec, max_steps=4, gradient_checkpointing=True)
+    assert np.allclose(weights(plain), weights(saving), atol=1e-6)
+
+
+def test_balanced_weights_give_every_label_the_same_say():
+    from sluice.training.loss import class_weights
+
+    references = np.array([0] * 90 + [1] * 9 + [2])
+    shares = np.bincount(references, class_weights(references, 3).numpy()[references])
+    assert shares == pytest.approx([100 / 3] * 3)
+
+
+def test_quick_dropout_drops_the_share_and_keeps_the_mean():
+    import torch
+
+    from sluice.training.dropout import quick_dropout
+
+    torch.manual_seed(0)
+    for share in (0.0, 0.1, 0.5, 0.999):
+        dropped = quick_dropout(torch.ones(1000, 999), share)
+        assert (dropped == 0).float().mean().item() == pytest.approx(share, abs=1 / 256)
+        assert dropped.mean().item() == pytest.approx(1, abs=0.02)
+    values = torch.ones(64, 64, requires_grad=True)
+    dropped = quick_dropout(values, 0.5)
+    dropped.sum().backward()
+    assert torch.equal(values.grad, dropped), "the gradient passes where the value passed"
+
+
+def test_quickened_models_give_the_same_logits_and_are_put_back(setting):
+    import torch
+
+    from sluice.training.dropout import quickened
+
+    model = Bert(path="none").model(TASK.model_class(), setting[1], setting[0], []).eval()
+    batch = setting[0](["iron and tin", "the old river rhine near a big new hill"], padding=True, return_tensors="pt")
+    plain = model(**batch).logits
+    with torch.no_grad(), quickened(model):
+        assert torch.allclose(model(**batch).logits, plain, atol=1e-6)
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 1e-6  # rounds to nothing, but takes the way of training
+        assert torch.allclose(model.train()(**batch).logits, plain, atol=1e-6)
+    assert {type(module) for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {torch.nn.Dropout}
+    assert model.config._attn_implementation == "sdpa"
+
+
 def test_a_half_written_checkpoint_is_passed_over(setting, tmp_path: Path):
     train(setting, tmp_path, max_steps=2, evaluations=2)
-    kept = newest_complete(tmp_path)
+    kept = newest_whole(tmp_path)
     half = tmp_path / "checkpoint-99"
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"x")
-    assert newest_complete(tmp_path) == kept
+    assert newest_whole(tmp_path) == kept
     assert not half.exists()
 
 
@@ -189,8 +245,6 @@ def test_hiding_tokens_needs_a_mask_token(setting, tmp_path: Path):
 
 def test_hidden_tokens_are_the_share_asked_for_and_never_special_ones(setting):
     import torch
-
-    from sluice.training.fit import drop_tokens
 
     tokenizer = setting[0]
     ids = torch.tensor([tokenizer("iron and tin under the old river")["input_ids"]] * 500)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +13,27 @@ from sluice.files import folder_digest
 from sluice.models.spec import ModelSpec
 from sluice.tasks.task import Task
 from sluice.training.fit import Rows, fit
+from sluice.training.processes import spread
 from sluice.training.reporter import Log
 from sluice.training.settings import Train
 
 if TYPE_CHECKING:
     from sluice.inference.bundle import Lineage
+
+BUNDLE, CHECKPOINTS = "bundle", "checkpoints"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, in a form that another process can be handed."""
+
+    prepared: Path
+    folder: Path
+    task: Task
+    spec: ModelSpec
+    settings: Train
+    seed: int
+    checkpoint: Path | None
 
 
 def train_bundle(
@@ -27,38 +47,60 @@ def train_bundle(
     seed: int,
     log: Log,
 ) -> dict[str, Any]:
-    """Fine-tune on the rows in `prepared`; `folder` gets `checkpoints/` while it lasts and `bundle/` at the end."""
-    import shutil
-
+    """Fine-tune on the rows in `prepared`; `folder` gets `checkpoints/` on the way and `bundle/` at the end."""
     import numpy as np
-    from transformers import set_seed
 
     from sluice.data.prepare import load
     from sluice.data.rows import row_hashes
     from sluice.inference.bundle import TRAIN_ROWS, Bundle
+    from sluice.training.checkpoints import newest_whole
 
-    rows = load(prepared)
+    shutil.rmtree(folder / BUNDLE, ignore_errors=True)
+    job = Job(prepared, folder, task, spec, settings, seed, newest_whole(folder / CHECKPOINTS))
+    alone = settings.processes == 1
+    record = learn(job, log) if alone else spread(partial(learn, job), settings.processes, folder, log)
+    rows = load(prepared)["train"].to_dict()
+    bundle = folder / BUNDLE
+    np.save(bundle / TRAIN_ROWS, row_hashes(rows["text"]), allow_pickle=False)
+    fields = task.model_dump(mode="json")
+    Bundle(task=task.name, fields=fields, labels=tuple(task.labels(rows)), lineage=lineage).write(bundle)
+    return {**record, "digest": folder_digest(bundle)}
+
+
+def learn(job: Job, log: Log) -> dict[str, Any]:
+    """Tokenize, train, save model and tokenizer into `bundle/`; returns what the training took."""
+    from transformers import set_seed
+
+    from sluice.data.prepare import load
+
+    task, spec = job.task, job.spec
+    rows = load(job.prepared)
     train, validation = rows["train"].to_dict(), rows["validation"].to_dict()
     labels = task.labels(train)
     tokenizer = spec.tokenizer(train["text"], task.max_length)
-    encoded = [
+    known, unseen = (
         Rows(task.encode(tokenizer, side["text"]), task.references(side, labels)) for side in (train, validation)
-    ]
-    set_seed(seed)
-    model = spec.model(task.model_class(), labels, tokenizer, encoded[0].ids)
-    checkpoints = folder / "checkpoints"
-    fitted = fit(model, tokenizer, task, encoded[0], encoded[1], settings, seed=seed, folder=checkpoints, log=log)
-    bundle = folder / "bundle"
-    shutil.rmtree(bundle, ignore_errors=True)
-    fitted.model.save_pretrained(bundle)
-    tokenizer.save_pretrained(bundle)
-    np.save(bundle / TRAIN_ROWS, row_hashes(train["text"]), allow_pickle=False)
-    Bundle(task=task.name, fields=task.model_dump(mode="json"), labels=labels, lineage=lineage).write(bundle)
-    shutil.rmtree(checkpoints)
+    )
+    set_seed(job.seed)
+    model = spec.model(task.model_class(), labels, tokenizer, known.ids)
+    fitted = fit(
+        model,
+        tokenizer,
+        task,
+        known,
+        unseen,
+        job.settings,
+        seed=job.seed,
+        folder=job.folder / CHECKPOINTS,
+        checkpoint=job.checkpoint,
+        log=log,
+    )
+    if os.environ.get("RANK", "0") == "0":
+        fitted.model.save_pretrained(job.folder / BUNDLE)
+        tokenizer.save_pretrained(job.folder / BUNDLE)
     return {
         "steps": fitted.steps,
         "best_validation": fitted.best,
         "resumed_from": fitted.resumed_from,
         "parameters": sum(parameter.numel() for parameter in fitted.model.parameters()),
-        "digest": folder_digest(bundle),
     }

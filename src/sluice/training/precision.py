@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+Format = Literal["bf16", "fp16", "fp32"]
 
-def use_bf16(precision: Literal["auto", "bf16", "fp32"]) -> bool:
-    """Whether to train in bf16: when asked, or by `auto` where the hardware multiplies it natively."""
+
+def resolve_precision(precision: Literal["auto", "bf16", "fp16", "fp32"]) -> Format:
+    """The asked format, or by `auto` the one that the hardware multiplies natively."""
     import torch
 
     if precision != "auto":
-        return precision == "bf16"
+        return precision
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"

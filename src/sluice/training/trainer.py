@@ -1,0 +1,145 @@
+"""The transformers Trainer as we use it: our sampler and loss, tokens dropped in the step, checkpoints marked whole."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import DataCollatorWithPadding, EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers.trainer_callback import ProgressCallback
+from transformers.utils.logging import disable_progress_bar
+
+from sluice.training.checkpoints import Keeper
+from sluice.training.precision import resolve_precision
+from sluice.training.reporter import Log, reporter
+from sluice.training.sampler import GroupedByLength
+from sluice.training.settings import Train
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from sluice.training.fit import Rows
+
+WIDTH = 16
+"""Batches are padded to a multiple of it: a processor's matrix kernels are prepared anew for every new shape."""
+
+
+class FineTuner(Trainer):
+    """A Trainer whose steps follow from the seed and the step alone, so that a killed run repeats them exactly."""
+
+    def __init__(self, settings: Train, lengths: list[int], tokenizer: PreTrainedTokenizerBase, **options: Any) -> None:
+        super().__init__(**options)
+        self.settings = settings
+        self.lengths = lengths
+        self.tokenizer = tokenizer
+        self.model_accepts_loss_kwargs = False  # the loss is ours, the heads' own plain mean is not used
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
+        together = self.settings.batch_size * self.settings.accumulation * world_size()
+        return GroupedByLength(self.lengths, together, self.args.seed)
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
+        """Drop tokens here and not in the collator, which runs a batch ahead: a resumed run must draw the same."""
+        inputs["input_ids"] = drop_tokens(inputs["input_ids"], self.tokenizer, self.settings.token_dropout)
+        return super().training_step(model, inputs, *args, **options)
+
+
+def make_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Rows,
+    validation: Rows,
+    settings: Train,
+    *,
+    metric: str,
+    measure: Callable[[Any], dict[str, float]],
+    loss: Callable[..., torch.Tensor],
+    seed: int,
+    folder: Path,
+    log: Log,
+) -> FineTuner:
+    """A Trainer that keeps the checkpoint that is best in `metric`, one of the figures of `measure`."""
+    disable_progress_bar()  # of saving: the training has one of its own
+    steps = total_steps(settings, len(train.ids))
+    patience = [EarlyStoppingCallback(settings.patience)] if settings.patience else []
+    trainer = FineTuner(
+        settings,
+        [len(row) for row in train.ids],
+        tokenizer,
+        model=model,
+        args=_arguments(settings, metric, steps, seed, folder),
+        train_dataset=train.dataset(),
+        eval_dataset=validation.dataset(),
+        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=WIDTH),
+        compute_metrics=measure,
+        compute_loss_func=loss,
+        callbacks=[Keeper(max(1, math.ceil(steps / settings.checkpoints))), *patience],
+    )
+    trainer.remove_callback(ProgressCallback)
+    if trainer.is_world_process_zero():
+        trainer.add_callback(reporter(log))
+    return trainer
+
+
+def drop_tokens(ids: torch.Tensor, tokenizer: PreTrainedTokenizerBase, share: float) -> torch.Tensor:
+    """A share of the tokens, special ones aside, replaced by the mask token; ids of shape (batch, length)."""
+    if not share:
+        return ids
+    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
+    dropped = (torch.rand(ids.shape, device=ids.device) < share) & ~special
+    return ids.masked_fill(dropped, tokenizer.mask_token_id)
+
+
+def world_size() -> int:
+    """Processes that share this training, as their launcher says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def total_steps(settings: Train, rows: int) -> int:
+    """Optimizer steps of the whole training."""
+    if settings.epochs is None:
+        return settings.max_steps
+    batches = math.ceil(math.ceil(rows / settings.batch_size) / world_size())
+    return math.ceil(math.ceil(batches / settings.accumulation) * settings.epochs)
+
+
+def _arguments(settings: Train, metric: str, steps: int, seed: int, folder: Path) -> TrainingArguments:
+    interval = max(1, math.ceil(steps / settings.evaluations))
+    precision = resolve_precision(settings.precision)
+    on_cpu = not torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs or 1,
+        max_steps=-1 if settings.epochs else settings.max_steps,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=2 * settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        optim=settings.optimizer,
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        load_best_model_at_end=True,
+        metric_for_best_model=metric,
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=max(1, steps // 50),
+        dataloader_pin_memory=False,
+        report_to="none",
+        seed=seed,
+        data_seed=seed,
+        disable_tqdm=False,
+    )
