@@ -54,3 +54,7 @@ class Checks(Part):
     """The same for each column of `data.keep`."""
     max_truncated: Share | None = None
     """Share of a side's texts that are cut at the model's `max_length` tokens."""
+
+
+ONLY_REPORT = Checks(max_empty=None, max_broken=None)
+"""No bounds at all."""
