@@ -23,6 +23,7 @@ class Listed(Source):
     rows: list[Row]
     groups: list[str | None] | None = None
     sides: list[str | None] | None = None
+    columns: dict[str, list[str]] = {}
 
     def fingerprint(self) -> str:
         return digest(self)
@@ -30,7 +31,7 @@ class Listed(Source):
     def read(self, columns: tuple[str, ...]) -> pa.Table:
         texts, labels = zip(*self.rows, strict=True)
         origin = [f"listed:{line}" for line in range(1, len(texts) + 1)]
-        return make_table({"text": texts, "label": labels}, origin, self.groups, self.sides)
+        return make_table({"text": texts, "label": labels, **self.columns}, origin, self.groups, self.sides)
 
 
 @pytest.fixture

@@ -230,7 +230,7 @@ def _drifted(tested: Sequence[Drift], checks: Checks) -> Iterator[Finding]:
             f"drift of {kind if kind in settings else f'column {kind}'}",
             figure.found,
             f"test against {worst.against}: {name}{figure.found:.3f}, up to {figure.bound:.3f} is chance",
-            cure="scores on the other side will not repeat on this test: draw both alike, or look at what differs",
+            cure="scores on the other side will not repeat on this test; draw both sides alike",
             notice=figure.bound,
             certain=figure.shifted,
         )
