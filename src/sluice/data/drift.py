@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Sides = npt.NDArray[np.str_]
 
 WORDS, LABELS, LENGTHS, LANGUAGES = "words", "labels", "lengths", "languages"
-SAMPLE = 1_000
+SAMPLE = 1_500
 """Texts a side that are read for words and languages; labels, lengths and columns are read in every row."""
 COMMONEST = 200
 """Values of a column that are told apart; rarer ones count as one."""

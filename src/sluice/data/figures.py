@@ -23,7 +23,7 @@ VARIABLES = {INK: "--text", SOFT: "--soft", LINE: "--line", QUIET: "--rest"} | {
 STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
-    "font.size": 8.5,
+    "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": SOFT,
     "axes.edgecolor": LINE,
@@ -82,7 +82,8 @@ def _dots(axes: Axes, names: Sequence[str], shares: Mapping[str, Sequence[float]
         axes.plot([value * 100 for value in values], rows, "o", color=SIDE_INKS[side], markersize=4.5, alpha=0.9)
     axes.set_yticks(rows, [_short(name) for name in names], color=INK)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(left=min(0.0, -0.015 * max(highest, default=1)))
+    right = max(highest, default=1) * 1.04
+    axes.set_xlim(-0.02 * right, right)
     axes.set_xlabel("% of the side's rows")
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)

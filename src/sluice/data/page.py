@@ -16,7 +16,7 @@ STATES = {"passed": "passed", "warned": "look at it", "stopped": "stops the run"
 PLOTS = {
     "labels": ("Labels", "Share of each side's rows that have the label."),
     "lengths": ("Lengths", "Characters of the texts, on a logarithmic scale."),
-    "languages": ("Languages and scripts", "Of up to 1,000 texts a side; und: too short to tell."),
+    "languages": ("Languages and scripts", "Of up to 1,500 texts a side; und: too short to tell."),
     "drift": ("Test against the others", "Bar: the difference found. Mark: what chance or indifference explains."),
 }
 
@@ -105,7 +105,7 @@ def _drift(report: Mapping[str, Any]) -> str:
     shifted = [test for test in report["drift"] if test["shifted"]]
     if not shifted:
         return _card("What differs", "<p class=soft>Nothing that chance does not explain.</p>")
-    return _card("What differs", "".join(_telling(test) for test in shifted))
+    return _card("What differs", f"<div class=tellings>{''.join(map(_telling, shifted))}</div>")
 
 
 def _telling(test: Mapping[str, Any]) -> str:
@@ -122,7 +122,7 @@ def _telling(test: Mapping[str, Any]) -> str:
         f"<tbody>{rows}</tbody></table>"
     )
     return (
-        f"<div class=telling><h3>{_text(test['kind'])}, test against {_text(test['against'])}</h3>"
+        f"<div><h3>{_text(test['kind'])}, test against {_text(test['against'])}</h3>"
         f"<p class=soft>{figure} {test['found']:.3f}; up to {test['bound']:.3f} would be chance. "
         f"{test['rows'][0]:,} and {test['rows'][1]:,} rows.</p>{table if rows else ''}</div>"
     )

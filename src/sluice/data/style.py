@@ -44,7 +44,8 @@ tbody td, tbody th { padding: .55rem .9rem .55rem 0; border-top: 1px solid var(-
 .plots { columns: 2; column-gap: 1rem; margin-bottom: 1rem } .plots figure { break-inside: avoid }
 svg { display: block; width: 100%; height: auto } svg text { font-family: inherit !important }
 .legend { display: flex; gap: 1rem; font-size: .85rem; color: var(--soft) }
-.telling { margin-top: 1rem } .figures { width: auto; min-width: min(100%, 24rem); margin-top: .35rem }
+.tellings { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.25rem 2.5rem }
+.figures { margin-top: .35rem }
 .figures td, .figures tbody td { padding-block: .2rem; text-align: right; white-space: nowrap }
 .figures tbody th { padding-block: .2rem }
 .pairs td:first-child { width: 4rem } .pairs { margin-top: .75rem; table-layout: fixed }
