@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +27,35 @@ def run(session: Session) -> Output:
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.data.prepare import prepare, report_lines
-        from sluice.data.report import PAGE, REPORT
 
         try:
             record = prepare(cfg.data, cfg.task, folder, cfg.keep_texts, cfg.checks)
         finally:  # rows that are refused need their report most of all
-            for file in (folder / REPORT, folder / PAGE):
-                if file.exists():
-                    child.file(file)
+            _log_report(child, folder)
         print("\n".join(report_lines(record)), flush=True)
-        child.metrics({f"rows/{side}": count for side, count in record["rows"].items()})
-        child.metrics({f"dropped/{reason}": count for reason, count in record["dropped"].items()})
-        child.metrics({f"checks/{check['name']}": check["found"] for check in record["checks"]})
         child.tags({"sluice.data": record["data"], "sluice.split": record["split"]})
         child.dataset(cfg.data.name, record["data"], str(folder), "source")
         return record
 
     output = session.stage("preprocess", key, build)
     if output.fresh:
-        print(f"report  {shorten(output.folder / 'report.html')}", flush=True)
+        from sluice.data.report import PAGE
+
+        print(f"report  {shorten(output.folder / PAGE)}", flush=True)
     return output
+
+
+def _log_report(child: Run, folder: Path) -> None:
+    from sluice.data.report import PAGE, REPORT
+
+    if not (folder / REPORT).exists():
+        return
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    child.metrics({f"rows/{side}": count for side, count in report["rows"].items()})
+    child.metrics({f"dropped/{reason}": count for reason, count in report["dropped"].items()})
+    child.metrics({f"checks/{check['name']}": check["found"] for check in report["checks"]})
+    child.file(folder / REPORT)
+    child.file(folder / PAGE)
 
 
 def command(cfg: Config) -> None:

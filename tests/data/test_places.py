@@ -124,6 +124,7 @@ def test_what_is_not_on_s3_is_said_in_two_lines(bucket: Any, monkeypatch: pytest
     put(Key="a.csv", Body=csv("one"))
     assert "no file matches" in refused(f"s3://{name}/*.tsv")
     assert "no such bucket, folder or file" in refused(f"s3://{name}/b.csv")
+    assert "a folder" in refused(f"s3://{name}")
     assert "no such bucket" in refused("s3://no-such-bucket-here/b.csv")
     assert "no such bucket" in refused("s3://no-such-bucket-here/*.csv")
     for key in CREDENTIALS:

@@ -56,7 +56,7 @@ def measured(figures: Floats, alike: float = 0.0) -> Measured:
     import numpy as np
 
     drawn = figures[1:][np.isfinite(figures[1:])]
-    chance = drawn.mean() + SIGMAS * drawn.std() if len(drawn) > 1 else np.inf
+    chance = drawn.mean() + SIGMAS * drawn.std() if len(drawn) > 1 else 1.0
     found = float(np.nan_to_num(figures[0], nan=alike))
     return Measured(found, float(max(chance, alike + LEAST)))
 

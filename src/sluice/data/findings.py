@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -31,8 +32,10 @@ class Finding:
 
     @property
     def name(self) -> str:
-        """A word for a metric."""
-        return "".join(letter if letter.isalnum() else "_" for letter in self.title)
+        """A word for a metric: the setting's own, for a column's drift with the column."""
+        word = self.setting.removeprefix("max_").removeprefix("min_")
+        column = re.sub(r"[^\w.-]", "_", self.title.partition(" column ")[2])
+        return f"{word}_{column}" if column else word
 
     def describe(self) -> dict[str, Any]:
         """As plain data."""

@@ -92,7 +92,8 @@ def _remote(url: str, protocol: str, setting: str) -> list[Place]:
     with _explained(_shown(url)):
         system.invalidate_cache()
         if not magic:
-            system.info(path)
+            if system.info(path)["type"] != "file":
+                raise UserError(f"{_shown(url)}: a folder. Name its files: {setting}='{_shown(url)}/*.csv'")
             return [Place(_shown(url), path, system)]
         found = sorted(name for name, info in system.glob(path, detail=True).items() if info["type"] == "file")
         if not found and not web:
@@ -131,6 +132,8 @@ def _explained(name: str) -> Iterator[None]:
     """Errors of whatever library opens the address, in the user's words."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:  # every client has its own: botocore's, aiohttp's, the system's
         absent = isinstance(error, FileNotFoundError)
         cause = error.__cause__ if absent and error.__cause__ else error

@@ -46,5 +46,5 @@ def write_report(
         "scripts": inspection.scripts,
         "lengths": {"edges": inspection.length_edges, "texts": inspection.lengths},
     }
-    write_json(folder / REPORT, content)
     write_text(folder / PAGE, page(content, draw(content)))
+    write_json(folder / REPORT, content)

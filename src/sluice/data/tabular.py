@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -85,7 +86,7 @@ class Files(Source):
 
     def fingerprint(self) -> str:
         """SHA-256 of this configuration and the contents of the files, of remote ones the marks of their stores."""
-        return digest({"source": self, "files": self._marks()})
+        return digest({"source": self, "files": _marks(self.places())})
 
     def read(self, columns: tuple[str, ...]) -> pa.Table:
         """All rows of all files; the origin is `file:line`, in Parquet the number of the row."""
@@ -103,7 +104,7 @@ class Files(Source):
             sides += [side if side != TRAIN or len(places) == len(SIDES) else None] * len(cells.lines)
             blank += cells.blank_lines
         groups = [group or None for group in values.pop(GROUP, [])]
-        notes = {"files": self._marks(), "left_out": {"blank_lines": blank}}
+        notes = {"files": _marks(places), "left_out": {"blank_lines": blank}}
         return make_table(values, origin, group=groups, side=sides, notes=notes)
 
     def _given(self) -> list[tuple[str, str]]:
@@ -111,9 +112,6 @@ class Files(Source):
         return [
             (side, name) for side, paths in given if paths for name in ([paths] if isinstance(paths, str) else paths)
         ]
-
-    def _marks(self) -> dict[str, dict[str, str]]:
-        return {side: {place.name: place.mark() for place in places} for side, places in self.places().items()}
 
     def _wanted(self, columns: tuple[str, ...]) -> Columns:
         read = (*columns, *self.keep)
@@ -141,6 +139,10 @@ class Files(Source):
         delimiter = self.delimiter or {"csv": ",", "tsv": "\t"}[kind]
         quoted = self.quoting == "standard"
         return read_delimited(place.name, text, wanted, delimiter=delimiter, quoted=quoted, header=self.header)
+
+
+def _marks(places: Mapping[str, Sequence[Place]]) -> dict[str, dict[str, str]]:
+    return {side: {place.name: place.mark() for place in some} for side, some in places.items()}
 
 
 def _format_of(name: str) -> Format:
