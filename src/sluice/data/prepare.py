@@ -14,7 +14,7 @@ from sluice.data import checks
 from sluice.data.inspection import Inspection, inspect
 from sluice.data.report import PAGE, write_report
 from sluice.data.rows import notes_of, without_bars
-from sluice.data.settings import Checks
+from sluice.data.settings import ONLY_REPORT, Checks
 from sluice.data.sieve import LABEL, Sieve
 from sluice.data.source import GROUP, ORIGIN, SIDE, Source
 from sluice.data.split import SIDES, TRAIN, assign
@@ -31,7 +31,7 @@ ROW = "row"
 """The column with a row's hash, 16 hex digits."""
 
 
-def prepare(source: Source, task: Task, folder: Path, keep_texts: bool, bounds: Checks) -> dict[str, Any]:
+def prepare(source: Source, task: Task, folder: Path, keep_texts: bool, bounds: Checks = ONLY_REPORT) -> dict[str, Any]:
     """Fill `folder` with the checked and divided rows, the dropped ones and a report; return the record.
 
     `rows` and `labels` are counts by side, `dropped` and `left_out` by reason; `data` digests the rows,
