@@ -10,6 +10,7 @@ from pipelines import preprocess, pretrain
 from pipelines.entry import main
 from pipelines.session import Session
 from sluice.config import Config
+from sluice.data.lengths import PLOT, refuse_truncated
 from sluice.registry.runs import Run
 from sluice.training.pretraining.pretrain import MODEL
 from sluice.training.reporter import Log
@@ -55,12 +56,20 @@ def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
             if watch:
                 watch(figures, step)
 
-        record = train_bundle(prepared.folder, folder, cfg.task, spec, cfg.train, lineage, seed=cfg.seed, log=log)
+        parts = (cfg.task, spec, cfg.train, lineage)
+        try:
+            record = train_bundle(prepared.folder, folder, *parts, seed=cfg.seed, log=log, checks=cfg.checks)
+        finally:  # texts that are cut too much stop the training: then the plot is what helps
+            if (folder / PLOT).exists():
+                child.file(folder / PLOT)
+        sides = record["lengths"]["sides"]
+        child.metrics({f"tokens/{side}_{name}": sides[side][name] for side in sides for name in sides[side]})
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
         return record
 
     output = session.stage("finetune", key, build)
     shutil.rmtree(output.folder / "checkpoints", ignore_errors=True)  # not before the stage is known to be done
+    refuse_truncated(output.record["lengths"], cfg.checks, output.folder)
     return output
 
 

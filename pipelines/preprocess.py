@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from pipelines.entry import main
-from pipelines.session import Session
+from pipelines.session import Session, shorten
 from sluice.config import Config
 from sluice.registry.runs import Run
 from sluice.workspace import Output
@@ -16,7 +17,7 @@ def run(session: Session) -> Output:
     """The prepared rows, and the record of their preparation."""
     cfg = session.cfg
     key = session.stage_key(
-        (cfg.data,),
+        (cfg.data, cfg.checks),
         ("sluice.data.prepare",),
         cfg.data.fingerprint(),
         cfg.task.name,
@@ -27,16 +28,34 @@ def run(session: Session) -> Output:
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.data.prepare import prepare, report_lines
 
-        record = prepare(cfg.data, cfg.task, folder, keep_texts=cfg.keep_texts)
+        try:
+            record = prepare(cfg.data, cfg.task, folder, cfg.keep_texts, cfg.checks)
+        finally:  # rows that are refused need their report most of all
+            _log_report(child, folder)
         print("\n".join(report_lines(record)), flush=True)
-        child.metrics({f"rows/{side}": count for side, count in record["rows"].items()})
-        child.metrics({f"dropped/{reason}": count for reason, count in record["dropped"].items()})
         child.tags({"sluice.data": record["data"], "sluice.split": record["split"]})
-        child.file(folder / "report.json")
         child.dataset(cfg.data.name, record["data"], str(folder), "source")
         return record
 
-    return session.stage("preprocess", key, build)
+    output = session.stage("preprocess", key, build)
+    if output.fresh:
+        from sluice.data.report import PAGE
+
+        print(f"report  {shorten(output.folder / PAGE)}", flush=True)
+    return output
+
+
+def _log_report(child: Run, folder: Path) -> None:
+    from sluice.data.report import PAGE, REPORT
+
+    if not (folder / REPORT).exists():
+        return
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    child.metrics({f"rows/{side}": count for side, count in report["rows"].items()})
+    child.metrics({f"dropped/{reason}": count for reason, count in report["dropped"].items()})
+    child.metrics({f"checks/{check['name']}": check["found"] for check in report["checks"]})
+    child.file(folder / REPORT)
+    child.file(folder / PAGE)
 
 
 def command(cfg: Config) -> None:

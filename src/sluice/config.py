@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SerializeAsAny
 
 from sluice.batch.settings import Predict
+from sluice.data.settings import Checks
 from sluice.data.source import Source
 from sluice.evaluation.settings import Evaluate
 from sluice.gate import Gate
@@ -51,6 +52,7 @@ class Config(Part):
     """File of the rows with their predictions."""
 
     data: SerializeAsAny[Source]
+    checks: Checks
     task: SerializeAsAny[Task]
     model: SerializeAsAny[ModelSpec]
     pretrain: Pretrain

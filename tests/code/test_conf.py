@@ -9,10 +9,11 @@ from tests.conftest import REPOSITORY, compose_config
 
 CONF = REPOSITORY / "conf"
 GROUPS = (
-    "data", "task", "model", "pretrain", "train", "evaluate", "gate", "serve", "tune", "predict", "experiment", "debug",
+    "data", "checks", "task", "model", "pretrain", "train", "evaluate", "gate", "serve", "tune", "predict",
+    "experiment", "debug",
 )  # fmt: skip
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]
-GIVEN = {"files": ["data.train=rows.csv"], "checkpoint": ["model.path=some/model"]}
+GIVEN = {"files": ["data.train=rows.csv"], "hub": ["data.dataset=a/b"], "checkpoint": ["model.path=some/model"]}
 
 
 def test_groups_are_those_of_the_design():
@@ -61,7 +62,13 @@ def _with(part: Part, path: tuple[str, ...], value: object) -> Part:
     return type(part).model_validate({**fields, name: inner})
 
 
-FILES = ["data=files", "data.train=rows.csv", "data.header=false", "data.columns={text: '1', label: '2'}"]
+FILES = [
+    "data=files",
+    "data.train=rows.csv",
+    "data.header=false",
+    "data.columns={text: '1', label: '2'}",
+    "+data.columns.other='3'",
+]
 
 
 @pytest.mark.parametrize("overrides", [[], [*FILES, "model=checkpoint", "model.path=a/b"]])

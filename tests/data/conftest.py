@@ -7,6 +7,7 @@ import pytest
 
 from sluice.data.prepare import prepare
 from sluice.data.rows import make_table
+from sluice.data.settings import Checks
 from sluice.data.source import Source
 from sluice.part import digest
 from sluice.tasks.classification import Classification
@@ -22,6 +23,7 @@ class Listed(Source):
     rows: list[Row]
     groups: list[str | None] | None = None
     sides: list[str | None] | None = None
+    columns: dict[str, list[str]] = {}
 
     def fingerprint(self) -> str:
         return digest(self)
@@ -29,13 +31,15 @@ class Listed(Source):
     def read(self, columns: tuple[str, ...]) -> pa.Table:
         texts, labels = zip(*self.rows, strict=True)
         origin = [f"listed:{line}" for line in range(1, len(texts) + 1)]
-        return make_table({"text": texts, "label": labels}, origin, self.groups, self.sides)
+        return make_table({"text": texts, "label": labels, **self.columns}, origin, self.groups, self.sides)
 
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    def run(rows: Sequence[Row], keep_texts: bool = True, **fields: Any) -> dict[str, Any]:
+    def run(
+        rows: Sequence[Row], keep_texts: bool = True, checks: Checks | None = None, **fields: Any
+    ) -> dict[str, Any]:
         source = Listed(rows=list(rows), **fields)
-        return prepare(source, Classification(), tmp_path, keep_texts)
+        return prepare(source, Classification(), tmp_path, keep_texts, checks or Checks())
 
     return run

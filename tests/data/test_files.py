@@ -97,6 +97,28 @@ def test_a_quote_that_swallows_rows_is_refused_and_read_with_quoting_none(tmp_pa
     assert len(read(tmp_path / "sms.tsv", SMS, quoting="none")) == 4
 
 
+def test_every_row_of_a_tsv_with_unbalanced_quotes_is_read_or_the_first_bad_line_is_named(tmp_path: Path) -> None:
+    """As the SMS spam collection is: 5,574 rows, quotes as they were typed. Common readers give 5,572 of them."""
+    lines = [f"ham\tmessage number {row}" for row in range(5574)]
+    for row, text in {811: '"Hello? she said', 812: 'and "bye', 2400: '"', 4000: '"a "" b', 5573: 'the end"'}.items():
+        lines[row] = f"spam\t{text}"
+    path = tmp_path / "sms.tsv"
+    with pytest.raises(UserError, match=r"sms\.tsv:813: a quote opens .*data\.quoting=none") as caught:
+        read(path, "\n".join(["label\ttext", *lines, ""]))
+    assert str(caught.value).count("\n") == 0
+    rows = read(path, quoting="none")
+    assert texts(rows) == [tuple(line.split("\t")[::-1]) for line in lines]
+    assert [row["origin"] for row in rows] == [f"{path}:{line}" for line in range(2, 5576)]
+
+
+def test_columns_to_keep_come_as_strings(tmp_path: Path) -> None:
+    lines = [{"text": "a", "label": 1, "shop": 7, "town": None}, {"text": "b", "label": 2, "shop": "x", "town": "y"}]
+    rows = read(
+        tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)), keep=("shop", "place"), columns={"place": "town"}
+    )
+    assert [(row["shop"], row["place"]) for row in rows] == [("7", ""), ("x", "y")]
+
+
 def test_a_long_quoted_text_with_commas_and_lines_is_no_swallowing(tmp_path: Path) -> None:
     rows = read(tmp_path / "a.csv", 'text,label\n"First, a line\nthen, another,\nend,",good\nshort,bad\nempty,\n')
     assert rows[0]["text"] == "First, a line\nthen, another,\nend,"
@@ -120,6 +142,9 @@ def test_a_long_quoted_text_with_commas_and_lines_is_no_swallowing(tmp_path: Pat
         ("a.csv", "text,text\na,b\n", {}, r"a\.csv:1: two columns are called 'text'.*data\.header=false"),
         ("a.csv", "text,label\na,b\n", {"columns": {"txt": "text"}}, r"data\.columns\.txt: .*data\.columns\.text=text"),
         ("a.csv", "text,label\na,b\n", {"columns": {"label": "text"}}, r"read the same column"),
+        ("a.csv", "text,label\na,b\n", {"keep": ("shop",)}, r"no column 'shop'; found: text, label"),
+        ("a.csv", "text,label\na,b\n", {"keep": ("label",)}, r"data\.keep=\['label'\]: the task's own"),
+        ("a.csv", "text,label\na,b\n", {"columns": {"shop": "store"}}, r"data\.keep=\[shop\]"),
         ("a.jsonl", '{"text": "a", "label": "b"}\n{"text": \n', {}, r"a\.jsonl:2: not JSON at column 10"),
         ("a.jsonl", '["a", "b"]\n', {}, r"a\.jsonl:1: a JSON list, expected an object"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "a"}\n', {}, r"a\.jsonl:2: no column 'label'; found: text"),
@@ -150,7 +175,17 @@ def test_a_missing_file_is_named_by_read_and_fingerprint(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "fields", [{"train": "a.csv", "test": "a.csv"}, {"train": "a.csv", "header": False, "columns": {"text": "0"}}]
+    "fields",
+    [
+        {"train": "a.csv", "test": "a.csv"},
+        {"train": ["b.csv", "a.csv"], "test": "a.csv"},
+        {"train": []},
+        {"train": "a.csv", "header": False, "columns": {"text": "0"}},
+        {"train": "a.csv", "header": False, "keep": ["shop"]},
+        {"train": "a.csv", "keep": ["group"]},
+        {"train": "a.csv", "keep": ["shop", "shop"]},
+        {"train": "a.csv", "train_rows": 0},
+    ],
 )
 def test_contradictions_are_refused_before_anything_is_read(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

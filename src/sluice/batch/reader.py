@@ -59,11 +59,11 @@ class Reader(ABC):
     def _texts(self, values: list[Any], lines: list[int]) -> list[str]:
         column = self.settings.column
         with own_options():
-            return to_strings(self.path, column, Cells({column: values}, lines), numbers=False)
+            return to_strings(str(self.path), column, Cells({column: values}, lines), numbers=False)
 
     def _check_column(self, place: Path | str, names: list[str]) -> None:
         with own_options():
-            check_columns(place, {"text": self.settings.column}, names)
+            check_columns(str(place), {"text": self.settings.column}, names)
 
 
 class TextReader(Reader):

@@ -64,6 +64,8 @@ class ApiDocs(Source):
         """One row a docstring: text, label, its file as group, `file:line` as origin."""
         if columns != ("text", "label"):
             raise UserError(f"data=apidocs has text and label, this task reads {', '.join(columns)}: use data=files")
+        if self.keep:
+            raise UserError(f"data=apidocs has no column '{self.keep[0]}' to keep: data.keep=[]")
         files = self._files()
         parsed = docstrings.parse_files(
             {name: path for name, (path, _) in files.items()},

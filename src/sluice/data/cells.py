@@ -8,7 +8,6 @@ import gzip
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sluice.errors import UserError
 
@@ -25,10 +24,9 @@ class Cells:
     blank_lines: int = 0
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes, unpacked where it ends in .gz."""
-    data = path.read_bytes()
-    if path.suffix == ".gz":
+def unpack(path: str, data: bytes) -> bytes:
+    """A file's bytes, unpacked where its name ends in .gz."""
+    if path.endswith(".gz"):
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
@@ -36,7 +34,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def decode(path: Path, data: bytes, encoding: str) -> str:
+def decode(path: str, data: bytes, encoding: str) -> str:
     """The text of a file, without a byte order mark. Raises UserError with the line of the first bad byte."""
     try:
         return data.decode(encoding).removeprefix("\ufeff")
@@ -62,7 +60,7 @@ def _guess(data: bytes) -> str:
     return "cp1252" if any(byte in data for byte in range(0x80, 0xA0)) else "latin-1"
 
 
-def check_columns(place: Path | str, wanted: Columns, found: Collection[str], hint: str = "") -> None:
+def check_columns(place: str, wanted: Columns, found: Collection[str], hint: str = "") -> None:
     """Raise UserError where a wanted column is missing: what is there instead, and which option names it."""
     for column, name in wanted.items():
         if name not in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     Sides = npt.NDArray[np.str_]
 
 FEW_ROWS = 10
-BROKEN = re.compile("[\ufffd\x80-\x9f]")
-"""What a wrong encoding leaves behind: the replacement character and the C1 controls."""
 
 
 def check_schema(table: pa.Table, columns: Sequence[str]) -> None:
@@ -78,19 +75,14 @@ def repeated(hashes: Hashes, answers: Sequence[object]) -> Mask:
     return mask
 
 
-def broken_texts(texts: Sequence[str], origins: Sequence[str]) -> list[str]:
-    """A warning where texts show that the file was decoded with the wrong encoding."""
-    broken = [origin for text, origin in zip(texts, origins, strict=True) if BROKEN.search(text)]
-    if not broken:
-        return []
-    return [
-        f"{len(broken)} texts hold U+FFFD or C1 control characters, the first at {broken[0]}: "
-        "if the file was read with the wrong encoding, name the right one: data.encoding=cp1252"
-    ]
+def few_rows(sides: Sequence[str]) -> list[str]:
+    """A warning where train has too few rows for anything."""
+    count = Counter(sides)[TRAIN]
+    return [f"only {count} training rows: expect nothing of a model"] if count < FEW_ROWS else []
 
 
-def check_sides(sides: Sequence[str]) -> list[str]:
-    """Raise UserError where a side got no rows; warn where train has few."""
+def check_sides(sides: Sequence[str]) -> None:
+    """Raise UserError where a side got no rows."""
     counts = Counter(sides)
     for side in SIDES:
         if not counts[side]:
@@ -99,8 +91,6 @@ def check_sides(sides: Sequence[str]) -> list[str]:
                 f"no rows for {side}: {len(sides)} rows are left after the checks. "
                 f"Add rows{shares} or divide otherwise: data.split.seed=1"
             )
-    few = counts[TRAIN] < FEW_ROWS
-    return [f"only {counts[TRAIN]} training rows: expect nothing of a model"] if few else []
 
 
 def check_labels(labels: Mapping[str, Sequence[str]], origins: Mapping[str, Sequence[str]]) -> None:

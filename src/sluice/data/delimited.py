@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from sluice.data.cells import Cells, Columns, check_columns
 from sluice.errors import UserError
@@ -16,7 +15,7 @@ LONGEST_FIELD = 1 << 30
 """Characters; the csv module's own limit of 131,072 is short for documents."""
 
 
-def read_delimited(path: Path, text: str, wanted: Columns, *, delimiter: str, quoted: bool, header: bool) -> Cells:
+def read_delimited(path: str, text: str, wanted: Columns, *, delimiter: str, quoted: bool, header: bool) -> Cells:
     """The wanted columns of every record. Newlines inside quoted fields are kept."""
     everything = list(_records(path, text, delimiter, quoted))
     records = [record for record in everything if record[1]]
@@ -38,7 +37,7 @@ def read_delimited(path: Path, text: str, wanted: Columns, *, delimiter: str, qu
     )
 
 
-def _records(path: Path, text: str, delimiter: str, quoted: bool) -> Iterator[Record]:
+def _records(path: str, text: str, delimiter: str, quoted: bool) -> Iterator[Record]:
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
@@ -61,7 +60,7 @@ def _records(path: Path, text: str, delimiter: str, quoted: bool) -> Iterator[Re
         csv.field_size_limit(before)
 
 
-def _names(path: Path, records: Sequence[Record], header: bool) -> list[str]:
+def _names(path: str, records: Sequence[Record], header: bool) -> list[str]:
     if len(records) <= int(header):
         raise UserError(f"{path}: no rows{' below the header' if records else ', the file is empty'}")
     first = records[0][1]
@@ -84,7 +83,7 @@ def _delimiter_hint(names: Sequence[str], delimiter: str) -> str:
     return f". Is the file divided by {others[0]!r}? Then data.delimiter='\"{others[0]}\"'".replace("\t", "\\t")
 
 
-def _wrong_width(path: Path, line: int, fields: Sequence[str], width: int, quoted: bool, hint: str) -> UserError:
+def _wrong_width(path: str, line: int, fields: Sequence[str], width: int, quoted: bool, hint: str) -> UserError:
     if hint:
         cure = hint.removeprefix(". ")
     elif len(fields) > width:
@@ -94,7 +93,7 @@ def _wrong_width(path: Path, line: int, fields: Sequence[str], width: int, quote
     return UserError(f"{path}:{line}: {len(fields)} fields, expected {width}. {cure}")
 
 
-def _refuse_swallowed(path: Path, records: Sequence[Record], keys: Sequence[int], width: int, delimiter: str) -> None:
+def _refuse_swallowed(path: str, records: Sequence[Record], keys: Sequence[int], width: int, delimiter: str) -> None:
     """Refuse a quoted field that holds whole rows: lines of full width with a label of other rows."""
     known = {place: {fields[place] for _, fields in records} - {""} for place in keys}
     for line, fields in records:

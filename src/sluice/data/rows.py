@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sluice.data.source import GROUP, ORIGIN, SIDE
@@ -51,3 +52,17 @@ def row_hashes(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
 
     hashes = b"".join(hashlib.blake2b(normalise(text).encode(), digest_size=8).digest() for text in texts)
     return np.frombuffer(hashes, ">u8").astype(np.uint64)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """No progress bars of `datasets` inside."""
+    import datasets
+
+    quiet = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not quiet:
+            datasets.enable_progress_bars()

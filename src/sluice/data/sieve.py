@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sluice.data import checks
+from sluice.data import charset, checks, leaks
 from sluice.data.duplicates import clusters, near_pairs
 from sluice.data.rows import normalise, row_hashes
 from sluice.data.source import GROUP, ORIGIN, SIDE
@@ -27,7 +27,14 @@ class Sieve:
         import numpy as np
 
         self.columns = columns
+        self.read, self.texts = len(table), 0
+        """Rows that came in, and those of them that have a text and an answer."""
         self.dropped: dict[str, pa.Table] = {}
+        self.facts: dict[str, list[str]] = {}
+        """Origins of the rows of which something is true, whether they stay or go."""
+        self.leaks: list[leaks.Leak] = []
+        self.pairs = np.empty((0, 2), np.int64)
+        """Near-duplicates among the rows that are left, as indices."""
         hashes = row_hashes(table.column(columns[0]).fill_null("").to_pylist())
         # Every column takes part, so that the order of the file does not choose between duplicates.
         values = [table.column(name).fill_null("").to_pylist() for name in (*columns, GROUP, ORIGIN)]
@@ -56,31 +63,59 @@ class Sieve:
 
         if mask.any():
             self.dropped[reason] = self.table.filter(pa.array(mask))
-            self.table, self.hashes = self.table.filter(pa.array(~mask)), self.hashes[~mask]
+            self.leave_out(mask)
 
-    def sift(self) -> list[str]:
+    def leave_out(self, mask: npt.NDArray[np.bool_]) -> None:
+        """Take rows out in which nothing is wrong."""
+        import numpy as np
+        import pyarrow as pa
+
+        self.table, self.hashes = self.table.filter(pa.array(~mask)), self.hashes[~mask]
+        places = np.cumsum(~mask) - 1
+        self.pairs = places[self.pairs[~mask[self.pairs].any(axis=1)]]
+
+    def note(self, fact: str, rows: Iterable[int]) -> None:
+        """Remember of which rows something is true."""
+        origins = self.column(ORIGIN)
+        self.facts[fact] = [origins[row] for row in rows]
+
+    def sift(self, long_characters: int) -> list[str]:
         """Drop everything that must not stay and give each row its final group. Returns warnings."""
         import numpy as np
 
         for column in self.columns:
             empty = [not (value or "").strip() for value in self.column(column)]
             self.drop(np.array(empty, bool), f"empty_{column}")
-        warnings = checks.broken_texts(self.column(self.columns[0]), self.column(ORIGIN))
-        for side in (TEST, VALIDATION):
-            self.drop(checks.leaking(self.hashes, self.sides, side), f"in_{side}")
-        if LABEL in self.columns:
-            conflict, trainable = (
-                checks.conflicting(self.hashes, self.column(LABEL)),
-                checks.trainable(self.sides),
-            )
-            kept = int((conflict & ~trainable).sum())
-            warnings += [f"{kept} published rows share their text with another label; kept"] if kept else []
-            self.drop(conflict & trainable, "conflict")
+        texts = self.column(self.columns[0])
+        self.texts = len(texts)
+        self.note("broken", charset.broken(texts))
+        self.note("mixed", charset.mixed(texts))
+        self.note("long", [row for row, text in enumerate(texts) if len(text) > long_characters])
+        answers = list(zip(*map(self.column, self.columns[1:]), strict=True))
+        self.note("repeated", np.flatnonzero(checks.repeated(self.hashes, answers)).tolist())
+        warnings = self._conflicts_and_leaks()
         answers = list(zip(*map(self.column, self.columns[1:]), strict=True))
         self.drop(checks.repeated(self.hashes, answers) & checks.trainable(self.sides), "duplicate")
-        return warnings + self._near_duplicates()
+        self._near_duplicates()
+        return warnings
 
-    def _near_duplicates(self) -> list[str]:
+    def _conflicts_and_leaks(self) -> list[str]:
+        conflict = checks.conflicting(self.hashes, self.column(LABEL)) if LABEL in self.columns else None
+        if conflict is not None:
+            self.note("conflicting", conflict.nonzero()[0].tolist())
+        for side in (TEST, VALIDATION):
+            gone = checks.leaking(self.hashes, self.sides, side)
+            rows = leaks.Rows(self.column(ORIGIN), self.sides.tolist(), self.names(), self.column(self.columns[0]))
+            self.leaks += leaks.exact(rows, self.hashes, gone, side)
+            self.drop(gone, f"in_{side}")
+        if conflict is None:
+            return []
+        conflict, trainable = checks.conflicting(self.hashes, self.column(LABEL)), checks.trainable(self.sides)
+        kept = int((conflict & ~trainable).sum())
+        self.drop(conflict & trainable, "conflict")
+        return [f"{kept} published rows share their text with another label; kept"] if kept else []
+
+    def _near_duplicates(self) -> None:
         """Give rows without a group that of their cluster; drop near-duplicates across groups.
 
         Joining groups instead would glue the files of apidocs by boilerplate, 17 % of the rows in one component
@@ -99,7 +134,6 @@ class Sieve:
         groups = [names[number] for number in cluster]
         stray = np.array([name not in (None, group) for name, group in zip(given, groups, strict=True)], bool)
         self.table = self.table.set_column(self.table.column_names.index(GROUP), GROUP, pa.array(groups, pa.string()))
+        self.pairs = pairs
+        self.note("near", np.unique(pairs).tolist())
         self.drop(stray, "near_duplicate")
-        tested = sides[pairs] == TEST
-        leaks = len(np.unique(pairs[~tested & tested.any(axis=1, keepdims=True)]))
-        return [f"{leaks} other rows are near-duplicates of published test rows; kept"] if leaks else []

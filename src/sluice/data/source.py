@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sluice.part import Part
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GROUP, SIDE, ORIGIN = "group", "side", "origin"
 """The columns that every source adds: what must stay together, the side the user gave (or null), `file:line`."""
+RESERVED = (GROUP, SIDE, ORIGIN, "row")
+"""Names that the prepared rows use themselves."""
 
 
 class Split(Part):
@@ -33,6 +35,20 @@ class Source(Part, ABC):
     name: str
     """What models trained on these rows are called, unless `name=` says otherwise."""
     split: Split = Split()
+    keep: tuple[str, ...] = ()
+    """Further columns that stay with the rows, as strings: evaluation slices by them, and their drift is measured."""
+    train_rows: int | None = Field(None, ge=1)
+    """Learn from at most that many training rows, chosen by their hashes; a smaller number takes a part of them."""
+
+    @field_validator("keep")
+    @classmethod
+    def _free_names(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
+        for name in keep:
+            if name in RESERVED or keep.count(name) > 1:
+                raise ValueError(
+                    f"'{name}' is {'there twice' if keep.count(name) > 1 else 'always kept'}: leave it out"
+                )
+        return keep
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -40,7 +56,7 @@ class Source(Part, ABC):
 
     @abstractmethod
     def read(self, columns: tuple[str, ...]) -> pa.Table:
-        """All rows: `columns` of the task, then `group`, `side` and `origin`, all strings.
+        """All rows: `columns` of the task, those of `keep`, then `group`, `side` and `origin`, all strings.
 
         Errors are `UserError`s that name file, line and column and the option that would read it.
         """

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from sluice.data.cells import Cells, Columns, check_columns
 from sluice.errors import UserError
 
 
-def read_jsonl(path: Path, text: str, wanted: Columns) -> Cells:
+def read_jsonl(path: str, text: str, wanted: Columns) -> Cells:
     """The wanted fields of one JSON object a line."""
     cells = Cells({column: [] for column in wanted})
     for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
@@ -29,7 +29,7 @@ def read_jsonl(path: Path, text: str, wanted: Columns) -> Cells:
     return cells
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, object]:
+def _object(path: str, number: int, line: str) -> dict[str, object]:
     try:
         row = json.loads(line.rstrip("\r\n"))
     except json.JSONDecodeError as error:
@@ -45,13 +45,13 @@ def _object(path: Path, number: int, line: str) -> dict[str, object]:
     return row
 
 
-def read_parquet(path: Path, wanted: Columns) -> Cells:
-    """The wanted columns; a row's line is its number, from 1."""
+def read_parquet(path: str, source: Any, wanted: Columns) -> Cells:
+    """The wanted columns of a path or open file called `path`; a row's line is its number, from 1."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(source)
         check_columns(path, wanted, file.schema_arrow.names)
         table = file.read(columns=sorted(set(wanted.values())))
     except pa.ArrowException as error:
@@ -64,7 +64,7 @@ def read_parquet(path: Path, wanted: Columns) -> Cells:
     return Cells(values, lines=list(range(1, len(table) + 1)))
 
 
-def to_strings(path: Path, column: str, cells: Cells, *, numbers: bool) -> list[str]:
+def to_strings(path: str, column: str, cells: Cells, *, numbers: bool) -> list[str]:
     """A column as strings: null is '', numbers and booleans are written out where `numbers` allows them."""
     values = cells.values[column]
     strings = [value if isinstance(value, str) else _string(value, numbers) for value in values]
@@ -86,7 +86,7 @@ def _string(value: object, numbers: bool) -> str | None:
     return str(value) if numbers and isinstance(value, bool | int | float) else None
 
 
-def _refuse_surrogates(path: Path, column: str, strings: Sequence[str], lines: Sequence[int]) -> None:
+def _refuse_surrogates(path: str, column: str, strings: Sequence[str], lines: Sequence[int]) -> None:
     for string, line in zip(strings, lines, strict=True):
         try:
             string.encode()

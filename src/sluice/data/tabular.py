@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sluice.data.cells import Cells, Columns, decode, read_bytes
+from sluice.data.cells import Cells, Columns, decode, unpack
 from sluice.data.delimited import read_delimited
+from sluice.data.places import Place, expand
 from sluice.data.rows import make_table
 from sluice.data.source import GROUP, Source
 from sluice.data.split import SIDES, TRAIN
 from sluice.data.structured import read_jsonl, read_parquet, to_strings
 from sluice.errors import UserError
-from sluice.files import file_digest
 from sluice.part import digest
 
 if TYPE_CHECKING:
@@ -30,15 +31,18 @@ SUFFIXES: dict[str, Format] = {
 }
 
 
-class Files(Source):
-    """One file, or one a side of a published split. Text files may be gzipped."""
+Paths = str | tuple[str, ...]
 
-    train: str
-    """File of the training rows, or of all rows."""
-    validation: str | None = None
-    """File of the validation rows; null takes them from `train` by `split`."""
-    test: str | None = None
-    """File of the test rows, kept as published; null takes them from `train` by `split`."""
+
+class Files(Source):
+    """One file or several, or those of each side of a published split. Text files may be gzipped."""
+
+    train: Paths
+    """Files of the training rows, or of all rows: a path, a glob, a URL (s3://, https://, ...), or a list of them."""
+    validation: Paths | None = None
+    """Files of the validation rows; null takes them from `train` by `split`."""
+    test: Paths | None = None
+    """Files of the test rows, kept as published; null takes them from `train` by `split`."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Task column to file column, where the names differ; `group` names what must stay on one side."""
     format: Format | None = None
@@ -54,23 +58,35 @@ class Files(Source):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        paths = list(self.paths().values())
-        if len(set(paths)) < len(paths):
+        names = [name for _, name in self._given()]
+        if len(set(names)) < len(names):
             raise ValueError("train, validation and test must be different files")
+        if not self.train:
+            raise ValueError("train names no file")
         if not self.header:
+            unplaced = [name for name in self.keep if name not in self.columns]
+            if unplaced:
+                raise ValueError(f"header=false: give the position of '{unplaced[0]}', +data.columns.{unplaced[0]}=...")
             wrong = [name for name in self.columns.values() if not name.isdigit() or name == "0"]
             if wrong:
                 raise ValueError(f"header=false: columns are positions counted from 1, found '{wrong[0]}'")
         return self
 
-    def paths(self) -> dict[str, Path]:
-        """The files that are given, by side."""
-        given = {side: getattr(self, side) for side in SIDES}
-        return {side: Path(name).expanduser() for side, name in given.items() if name is not None}
+    def places(self) -> dict[str, list[Place]]:
+        """The files that are given, by side. Raises UserError for one that is not there or stands on two sides."""
+        found: dict[str, list[Place]] = {}
+        sides: dict[str, str] = {}
+        for side, name in self._given():
+            for place in expand(name, f"data.{side}"):
+                if sides.setdefault(place.name, side) != side:
+                    raise UserError(f"{place.name} is in data.{sides[place.name]} and in data.{side}: leave it in one")
+                if place not in found.setdefault(side, []):
+                    found[side].append(place)
+        return found
 
     def fingerprint(self) -> str:
-        """SHA-256 of this configuration and the contents of the files."""
-        return digest({"source": self, "files": self._digests()})
+        """SHA-256 of this configuration and the contents of the files, of remote ones the marks of their stores."""
+        return digest({"source": self, "files": _marks(self.places())})
 
     def read(self, columns: tuple[str, ...]) -> pa.Table:
         """All rows of all files; the origin is `file:line`, in Parquet the number of the row."""
@@ -79,55 +95,58 @@ class Files(Source):
         origin: list[str] = []
         sides: list[str | None] = []
         blank = 0
-        complete = len(self.paths()) == len(SIDES)
-        for side, path in self.paths().items():
-            cells = self._cells(_existing(path), wanted)
+        places = self.places()
+        for side, place in ((side, place) for side, some in places.items() for place in some):
+            cells = self._cells(place, wanted)
             for column in wanted:
-                values[column] += to_strings(path, column, cells, numbers=column != columns[0])
-            origin += [f"{path}:{line}" for line in cells.lines]
-            sides += [side if side != TRAIN or complete else None] * len(cells.lines)
+                values[column] += to_strings(place.name, column, cells, numbers=column != columns[0])
+            origin += [f"{place.name}:{line}" for line in cells.lines]
+            sides += [side if side != TRAIN or len(places) == len(SIDES) else None] * len(cells.lines)
             blank += cells.blank_lines
         groups = [group or None for group in values.pop(GROUP, [])]
-        notes = {"files": self._digests(), "left_out": {"blank_lines": blank}}
+        notes = {"files": _marks(places), "left_out": {"blank_lines": blank}}
         return make_table(values, origin, group=groups, side=sides, notes=notes)
 
-    def _digests(self) -> dict[str, str]:
-        return {side: file_digest(_existing(path)) for side, path in self.paths().items()}
+    def _given(self) -> list[tuple[str, str]]:
+        given = [(side, getattr(self, side)) for side in SIDES]
+        return [
+            (side, name) for side, paths in given if paths for name in ([paths] if isinstance(paths, str) else paths)
+        ]
 
     def _wanted(self, columns: tuple[str, ...]) -> Columns:
-        unknown = sorted(set(self.columns) - {*columns, GROUP})
+        read = (*columns, *self.keep)
+        unknown = sorted(set(self.columns) - {*read, GROUP})
         if unknown:
             raise UserError(
-                f"data.columns.{unknown[0]}: the task reads {', '.join(columns)} (and {GROUP}). "
-                f"Write data.columns.{columns[0]}={self.columns[unknown[0]]}"
+                f"data.columns.{unknown[0]}: the task reads {', '.join(read)} (and {GROUP}). "
+                f"Write data.columns.{columns[0]}={self.columns[unknown[0]]}, or keep it: data.keep=[{unknown[0]}]"
             )
-        default = {column: column if self.header else str(at) for at, column in enumerate(columns, 1)}
+        if len(set(read)) < len(read):
+            raise UserError(f"data.keep={list(self.keep)}: the task's own columns ({', '.join(columns)}) stay anyway")
+        default = {column: column if self.header else str(at) for at, column in enumerate(read, 1)}
         wanted = default | self.columns
         if len(set(wanted.values())) < len(wanted):
             raise UserError(f"data.columns={wanted}: two of them read the same column of the file")
         return wanted
 
-    def _cells(self, path: Path, wanted: Columns) -> Cells:
-        kind = self.format or _format_of(path)
+    def _cells(self, place: Place, wanted: Columns) -> Cells:
+        kind = self.format or _format_of(place.name)
         if kind == "parquet":
-            return read_parquet(path, wanted)
-        text = decode(path, read_bytes(path), self.encoding)
+            return read_parquet(place.name, place.source(), wanted)
+        text = decode(place.name, unpack(place.name, place.read()), self.encoding)
         if kind == "jsonl":
-            return read_jsonl(path, text, wanted)
+            return read_jsonl(place.name, text, wanted)
         delimiter = self.delimiter or {"csv": ",", "tsv": "\t"}[kind]
         quoted = self.quoting == "standard"
-        return read_delimited(path, text, wanted, delimiter=delimiter, quoted=quoted, header=self.header)
+        return read_delimited(place.name, text, wanted, delimiter=delimiter, quoted=quoted, header=self.header)
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        where = "" if path.is_absolute() else f", looked for from {Path.cwd()}"
-        raise UserError(f"{path}: no such file{where}. Name yours: data.train=path/to/rows.csv")
-    return path
+def _marks(places: Mapping[str, Sequence[Place]]) -> dict[str, dict[str, str]]:
+    return {side: {place.name: place.mark() for place in some} for side, some in places.items()}
 
 
-def _format_of(path: Path) -> Format:
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+def _format_of(name: str) -> Format:
+    suffix = PurePath(name.removesuffix(".gz")).suffix.lower()
     if suffix not in SUFFIXES:
-        raise UserError(f"{path}: format not known by its name. Say it: data.format=csv (or tsv, jsonl, parquet)")
+        raise UserError(f"{name}: format not known by its name. Say it: data.format=csv (or tsv, jsonl, parquet)")
     return SUFFIXES[suffix]

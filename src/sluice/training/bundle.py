@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sluice.data.settings import ONLY_REPORT, Checks
 from sluice.files import folder_digest
 from sluice.models.spec import ModelSpec
 from sluice.tasks.task import Task
@@ -34,6 +35,7 @@ class Job:
     settings: Train
     seed: int
     checkpoint: Path | None
+    checks: Checks
 
 
 def train_bundle(
@@ -46,6 +48,7 @@ def train_bundle(
     *,
     seed: int,
     log: Log,
+    checks: Checks = ONLY_REPORT,
 ) -> dict[str, Any]:
     """Fine-tune on the rows in `prepared`; `folder` gets `checkpoints/` on the way and `bundle/` at the end."""
     import numpy as np
@@ -56,7 +59,7 @@ def train_bundle(
     from sluice.training.checkpoints import newest_whole
 
     shutil.rmtree(folder / BUNDLE, ignore_errors=True)
-    job = Job(prepared, folder, task, spec, settings, seed, newest_whole(folder / CHECKPOINTS))
+    job = Job(prepared, folder, task, spec, settings, seed, newest_whole(folder / CHECKPOINTS), checks)
     alone = settings.processes == 1
     record = learn(job, log) if alone else spread(partial(learn, job), settings.processes, folder, log)
     rows = load(prepared)["train"].to_dict()
@@ -71,6 +74,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     """Tokenize, train, save model and tokenizer into `bundle/`; returns what the training took."""
     from transformers import set_seed
 
+    from sluice.data.lengths import check_lengths, limit_of, token_lengths
     from sluice.data.prepare import load
 
     task, spec = job.task, job.spec
@@ -81,6 +85,9 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     known, unseen = (
         Rows(task.encode(tokenizer, side["text"]), task.references(side, labels)) for side in (train, validation)
     )
+    sides = {"train": train, "validation": validation, "test": rows["test"].to_dict()}
+    lengths = token_lengths(tokenizer, task, sides, {"train": known.ids, "validation": unseen.ids})
+    read = check_lengths(lengths, limit_of(tokenizer, task), job.checks, job.folder)
     set_seed(job.seed)
     model = spec.model(task.model_class(), labels, tokenizer, known.ids)
     fitted = fit(
@@ -102,5 +109,6 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
         "steps": fitted.steps,
         "best_validation": fitted.best,
         "resumed_from": fitted.resumed_from,
+        "lengths": read,
         "parameters": sum(parameter.numel() for parameter in fitted.model.parameters()),
     }
