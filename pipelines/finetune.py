@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipelines.entry import main
 from pipelines.session import Session
 from sluice.config import Config
 from sluice.registry.runs import Run
+from sluice.training.bundle import CHECKPOINTS
 from sluice.workspace import Output
 
 
@@ -27,15 +29,17 @@ def run(session: Session, prepared: Output) -> Output:
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.inference.bundle import Lineage
+        from sluice.registry.guard import Figures
         from sluice.training.bundle import train_bundle
 
         lineage = Lineage(data=prepared.record["data"], split=prepared.record["split"], config=key, git=session.git)
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
-        record = train_bundle(
-            prepared.folder, folder, cfg.task, cfg.model, cfg.train, lineage, seed=cfg.seed, log=child.metrics
-        )
+        log = Figures(child)
+        record = train_bundle(prepared.folder, folder, cfg.task, cfg.model, cfg.train, lineage, seed=cfg.seed, log=log)
+        log.send()
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
+        shutil.rmtree(folder / CHECKPOINTS)  # the last thing: until here a repeated command goes on from them
         return record
 
     return session.stage("finetune", key, build)

@@ -42,6 +42,12 @@ class Config(Part):
     """Why a refused challenger is promoted all the same."""
     receipt: Path | None = None
     """A receipt's JSON file."""
+    dry_run: bool = False
+    """Whether `gc` and `relocate` only say what they would do."""
+    moved_from: Path | None = None
+    """The folder that `relocate` looks for; none is what the database names."""
+    archive: Path | None = None
+    """The file that `backup` writes and `restore` reads."""
 
     data: SerializeAsAny[Source]
     task: SerializeAsAny[Task]

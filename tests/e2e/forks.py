@@ -1,6 +1,7 @@
 """Commands as real processes without seconds of imports each: this process imports, then forks one child a command.
 
-As a script it reads JSON lines `{"stage": ..., "arguments": [...]}` and answers `{"code": ..., "output": ...}`.
+As a script it reads JSON lines `{"stage": ..., "arguments": [...], "environment": {...}}` and answers
+`{"code": ..., "output": ...}`.
 """
 
 import importlib
@@ -44,10 +45,11 @@ def in_fork(work: Callable[[], int | None], output: Path) -> int:
         os._exit(code)
 
 
-def command(stage: str, arguments: list[str]) -> None:
+def command(stage: str, arguments: list[str], environment: dict[str, str] | None = None) -> None:
     """What `python -m pipelines.<stage> <arguments>` does; ends in SystemExit."""
     from pipelines.entry import main
 
+    os.environ.update(environment or {})
     sys.argv = [f"pipelines/{stage}.py", *arguments]
     main(importlib.import_module(f"pipelines.{stage}").command)
 
@@ -58,7 +60,7 @@ def serve() -> None:
         output = Path(folder) / "output"
         for line in sys.stdin:
             request = json.loads(line)
-            child = in_fork(lambda asked=request: command(asked["stage"], asked["arguments"]), output)
+            child = in_fork(lambda asked=request: command(**asked), output)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             print(json.dumps({"code": code, "output": output.read_text(errors="replace")}), flush=True)
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sluice.inference.bundle import Lineage
 
 
+CHECKPOINTS = "checkpoints"
+"""What a training that is cut off goes on from; whoever called removes it when all is recorded."""
+
+
 def train_bundle(
     prepared: Path,
     folder: Path,
@@ -27,7 +31,7 @@ def train_bundle(
     seed: int,
     log: Log,
 ) -> dict[str, Any]:
-    """Fine-tune on the rows in `prepared`; `folder` gets `checkpoints/` while it lasts and `bundle/` at the end."""
+    """Fine-tune on the rows in `prepared`; `folder` gets `checkpoints/` and, at the end, `bundle/`."""
     import shutil
 
     import numpy as np
@@ -46,7 +50,7 @@ def train_bundle(
     ]
     set_seed(seed)
     model = spec.model(task.model_class(), labels, tokenizer, encoded[0].ids)
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / CHECKPOINTS
     fitted = fit(model, tokenizer, task, encoded[0], encoded[1], settings, seed=seed, folder=checkpoints, log=log)
     bundle = folder / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
@@ -54,7 +58,6 @@ def train_bundle(
     tokenizer.save_pretrained(bundle)
     np.save(bundle / TRAIN_ROWS, row_hashes(train["text"]), allow_pickle=False)
     Bundle(task=task.name, fields=task.model_dump(mode="json"), labels=labels, lineage=lineage).write(bundle)
-    shutil.rmtree(checkpoints)
     return {
         "steps": fitted.steps,
         "best_validation": fitted.best,
