@@ -49,4 +49,4 @@ def move(root: Path, moved_from: Path | None = None, dry_run: bool = False) -> l
 
 
 if __name__ == "__main__":
-    main(command)
+    main(command, record=False)

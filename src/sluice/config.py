@@ -13,6 +13,7 @@ from sluice.gate import Gate
 from sluice.inference.settings import Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
+from sluice.registry.retention import Retention
 from sluice.tasks.task import Task
 from sluice.training.settings import Train
 
@@ -56,6 +57,7 @@ class Config(Part):
     evaluate: Evaluate
     gate: Gate
     serve: Serve
+    retention: Retention
 
 
 def load(composed: DictConfig) -> Config:

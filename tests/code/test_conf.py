@@ -8,7 +8,7 @@ from sluice.part import Part, digest
 from tests.conftest import REPOSITORY, compose_config
 
 CONF = REPOSITORY / "conf"
-GROUPS = ("data", "task", "model", "train", "evaluate", "gate", "serve", "experiment", "debug")
+GROUPS = ("data", "task", "model", "train", "evaluate", "gate", "serve", "retention", "experiment", "debug")
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]
 GIVEN = {"files": ["data.train=rows.csv"], "checkpoint": ["model.path=some/model"]}
 

@@ -1,7 +1,6 @@
 """A team's MLflow server: the whole way through it, and what happens when it goes away."""
 
 import json
-import os
 import signal
 import subprocess
 import sys

@@ -47,7 +47,8 @@ def planned(connection: sqlite3.Connection, rename: Rename, moves: dict[Path, Pa
     for table, column in _columns(connection):
         where, values = _where(column, moves)
         count, example = connection.execute(
-            f'SELECT count(*), min("{column}") FROM "{table}" WHERE {where}', values  # noqa: S608 - names from sqlite
+            f'SELECT count(*), min("{column}") FROM "{table}" WHERE {where}',
+            values,
         ).fetchone()
         if count:
             changes.append(Change(f"{table}.{column}", count, example, rename(example)))
