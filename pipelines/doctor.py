@@ -121,9 +121,8 @@ def _port(port: int, use: str) -> Finding:
         probe.settimeout(1)
         if probe.connect_ex(("127.0.0.1", port)):
             return Finding("ok", "port", f"{port} is free ({use})")
-    return Finding(
-        "warn", "port", f"{port} is taken by {_listener(port)}", f"{use} needs it: end that, or choose another"
-    )
+    remedy = f"{use} needs it: end that, or choose another port"
+    return Finding("warn", "port", f"{port} is taken by {_listener(port)}", remedy)
 
 
 def _listener(port: int) -> str:

@@ -37,7 +37,8 @@ def command(cfg: Config) -> None:
 
 
 def _plan(cfg: Config, root: Path) -> list[Item]:
-    items, protected = [], set()
+    items: list[Item] = []
+    protected: set[str] = set()
     if cfg.tracking_uri:
         print(f"versions and runs on {cfg.tracking_uri} stay: its keeper removes them there (docs/operations.md)")
     elif (root / DATABASE).exists():

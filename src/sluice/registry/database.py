@@ -13,6 +13,7 @@ from sluice.errors import UserError
 DATABASE = "mlflow.db"
 KEPT = ".before-relocate-"
 """In the name of a copy that `make relocate` left."""
+DAMAGED = "It is damaged: move the folder away, then `make restore` brings back what `make backup` saved"
 WAIT_SECONDS = 30
 """How long another process may hold the database before it is reported."""
 
@@ -36,8 +37,8 @@ def trouble(message: str, database: object) -> str:
         "full": "The disk is full: free some (`make gc ARGS=dry_run=true` lists what could go), then try again",
         "unable to open": "It is not there or may not be read: check the path and its permissions",
         "disk I/O error": "The disk refuses reads or writes: look at its free space and its health",
-        "malformed": "It is damaged: `make restore` brings back an archive that `make backup` made",
-        "not a database": "It is damaged: `make restore` brings back an archive that `make backup` made",
+        "malformed": DAMAGED,
+        "not a database": DAMAGED,
     }
     remedy = next((told for sign, told in remedies.items() if sign in message), "`make doctor` says more")
     return f"the MLflow database {database}: {message}\n{remedy}"

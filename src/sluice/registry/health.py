@@ -102,7 +102,12 @@ def _champion(connection: sqlite3.Connection, name: str) -> Finding:
     if folder.is_dir() and folder_digest(folder) == digest:
         return Finding("ok", "champion", f"{name}:{version}, bundle {digest[:12]} intact")
     state = "is not what was registered" if folder.is_dir() else "is not there"
-    return Finding("warn", "champion", f"{name}:{version}: {folder} {state}", "make rollback, or make restore")
+    return Finding(
+        "warn",
+        "champion",
+        f"{name}:{version}: {folder} {state}",
+        "make rollback, or bring the files back from a backup",
+    )
 
 
 def server(uri: str) -> Finding:

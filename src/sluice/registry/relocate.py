@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def renamer(moves: dict[Path, Path]) -> Rename:
     """
     pairs = [(f"file://{old.as_uri()[7:]}", new.as_uri()) for old, new in moves.items()]
     pairs += [(str(old), str(new)) for old, new in moves.items()]
-    forms = {old: new for old, new in pairs}
+    forms = dict(pairs)
     # The longest first, and all in one pass: what has been replaced is not looked at again.
     known = "|".join(re.escape(old) for old in sorted(forms, key=len, reverse=True))
     pattern = re.compile(rf"""(^|["'\s]|sqlite:///)({known})(?=[/"'\s]|$)""")
@@ -46,10 +47,8 @@ def planned(connection: sqlite3.Connection, rename: Rename, moves: dict[Path, Pa
     changes = []
     for table, column in _columns(connection):
         where, values = _where(column, moves)
-        count, example = connection.execute(
-            f'SELECT count(*), min("{column}") FROM "{table}" WHERE {where}',
-            values,
-        ).fetchone()
+        query = f'SELECT count(*), min("{column}") FROM "{table}" WHERE {where}'  # noqa: S608 - names from sqlite
+        count, example = connection.execute(query, values).fetchone()
         if count:
             changes.append(Change(f"{table}.{column}", count, example, rename(example)))
     return changes
@@ -72,9 +71,9 @@ def files(work: Path, rename: Rename) -> Iterator[tuple[Change, Callable[[], Non
     Finished stages hold no paths; Hydra's folders are history and stay as they were. Each comes with the function
     that rewrites it.
     """
-    partial = [path for kind in ("json", "yaml") for path in work.glob(f"*/*.partial/**/*.{kind}")]
+    half_done = [path for kind in ("json", "yaml") for path in work.glob(f"*/*.partial/**/*.{kind}")]
     served = [path for kind in ("json", "yaml") for path in work.glob(f"serve/*.{kind}")]
-    for path in sorted([*partial, *served]):
+    for path in sorted([*half_done, *served]):
         text = path.read_text(encoding="utf-8")
         try:
             value = _read(path, text)
@@ -83,7 +82,7 @@ def files(work: Path, rename: Rename) -> Iterator[tuple[Change, Callable[[], Non
         seen: list[tuple[str, str]] = []
         new = _deep(value, rename, seen)
         if seen:
-            yield Change(str(path), len(seen), *seen[0]), lambda path=path, new=new: _write(path, new)
+            yield Change(str(path), len(seen), *seen[0]), partial(_write, path, new)
 
 
 def _teach(connection: sqlite3.Connection, rename: Rename) -> None:
