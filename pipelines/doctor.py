@@ -45,7 +45,10 @@ def findings(cfg: Config) -> Iterator[Finding]:
     yield from _folders(root)
     yield _disk(root)
     if cfg.tracking_uri and cfg.tracking_uri.startswith("http"):
-        yield health.server(cfg.tracking_uri)
+        answer = health.server(cfg.tracking_uri)
+        yield answer
+        if answer.level != "fail":
+            yield health.served_champion(root, cfg.tracking_uri, cfg.name)
     elif cfg.tracking_uri:
         yield Finding("ok", "MLflow", f"{cfg.tracking_uri} (not looked into)")
     else:

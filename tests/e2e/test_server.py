@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import httpx
@@ -12,9 +10,9 @@ import pytest
 from sluice.registry.guard import REST_SECONDS, AwayError, Figures
 from sluice.registry.runs import open_run
 from sluice.registry.store import Store
-from tests.conftest import REPOSITORY
 from tests.e2e.conftest import House
 from tests.e2e.servers import mlflow_server, postgres, s3
+from tests.e2e.test_house import LONG, training, wait_for_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +56,8 @@ def test_the_whole_way_through_a_server(team):
     assert (slot["version"], slot["alias"]) == (1, "champion")
     told = team("train", "train.max_steps=60")
     assert "[register] unchanged" in told
+    assert f"ok   champion   {team.name}:1, bundle" in team("doctor")
+    assert "stay: its keeper removes them there" in team("gc")
     receipt = next((team.root / "work" / "receipts").glob("*-v1-promoted-*.json"))
     assert team("verify", f"receipt={receipt}").rstrip().endswith("\nverified")
     assert not (team.root / "mlflow.db").exists()
@@ -69,43 +69,24 @@ def test_commands_about_the_local_database_say_that_there_is_none(team):
         assert len(team(stage, "archive=x.tar", code=2).splitlines()) <= 2
 
 
-def start(house, *arguments):
-    """A command as a process of its own that can be watched."""
-    command = [sys.executable, "-m", "pipelines.train", *house.choices, *arguments]
-    return subprocess.Popen(
-        command, cwd=REPOSITORY, env=house.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for_checkpoint(house, process):
-    deadline = time.monotonic() + 120
-    while not list(house.root.glob("work/finetune/*/checkpoints/checkpoint-*/trainer_state.json")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-LONG = ["train.max_steps=400", "train.evaluations=20"]
-
-
 @pytest.mark.parametrize("away", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "silent"])
 def test_a_training_whose_server_goes_away_ends_and_goes_on(house, tmp_path, on_sqlite, away):
-    more = {"MLFLOW_TRACKING_URI": on_sqlite.url}
+    more = {"MLFLOW_TRACKING_URI": on_sqlite.url, "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
     own = House(tmp_path / "mlruns", house.rows, house.forks, f"away-{away.value}", more)
-    training = start(own, *LONG)
-    wait_for_checkpoint(own, training)
-    on_sqlite.signal(away)
-    gone = time.monotonic()
-    try:
-        _, told = training.communicate(timeout=120)
-    finally:
-        if away == signal.SIGKILL:
-            on_sqlite.process.wait()
-            on_sqlite.start()
-        else:
-            on_sqlite.signal(signal.SIGCONT)
+    with training(own, *LONG) as process:
+        wait_for_checkpoint(own, process)
+        on_sqlite.signal(away)
+        gone = time.monotonic()
+        try:
+            _, told = process.communicate(timeout=120)
+        finally:
+            if away == signal.SIGKILL:
+                on_sqlite.process.wait()
+                on_sqlite.start()
+            else:
+                on_sqlite.signal(signal.SIGCONT)
     assert time.monotonic() - gone < 90
-    assert training.returncode == 2, told
+    assert process.returncode == 2, told
     assert "Traceback" not in told
     assert f"error: the MLflow server at {on_sqlite.url} has not answered since " in told
     assert told.count("the same command goes on from here") == 1

@@ -124,6 +124,22 @@ def server(uri: str) -> Finding:
     return Finding("ok", "MLflow", f"{uri} answers, version {theirs}")
 
 
+def served_champion(root: Path, uri: str, name: str) -> Finding:
+    """The champion on a server, its files fetched and compared."""
+    from sluice.registry.store import Store
+    from sluice.registry.versions import intact, lookup
+
+    try:
+        store = Store(root, uri)
+        version = lookup(store, name, CHAMPION)
+        if version is None:
+            return Finding("ok", "champion", f"{name} has none yet")
+        intact(store, version)
+    except UserError as error:
+        return Finding("warn", "champion", str(error).replace("\n", " "), "make rollback, or ask the server's keeper")
+    return Finding("ok", "champion", f"{version}, bundle {version.digest[:12]} intact")
+
+
 def receipts(folder: Path) -> Finding:
     """Whether each receipt can be read: `make verify` and `make gc` need them."""
     broken = []

@@ -45,7 +45,8 @@ class Shelf:
     def spoken_for(self, name: str) -> set[int]:
         """Versions that an alias, a decision or a receipt names."""
         numbers = {int(version) for version in self.models[name].values()}
-        for decision in promotions.history(self.store, name):
+        decided = self.client.get_experiment_by_name(promotions.EXPERIMENT)
+        for decision in promotions.history(self.store, name) if decided else []:
             numbers |= {decision.target} | ({decision.source} if decision.source else set())
         return numbers | receipts(self.store.root / "work" / "receipts").get(name, set())
 

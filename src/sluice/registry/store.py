@@ -7,6 +7,8 @@ import math
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 10
 """A server that is silent for longer is reported, not waited for."""
+
+UPLOAD_SECONDS = 120
+"""The same while a large file is on its way."""
 
 
 class Store:
@@ -55,6 +60,17 @@ class Store:
         """When the server last ceased to answer, in seconds since 1970; infinite while it answers."""
         since = self.client.away_since if isinstance(self.client, Guard) else None
         return math.inf if since is None else since
+
+    @contextmanager
+    def uploading(self) -> Iterator[None]:
+        """While large files go to a server: it answers only when it has passed all of one on to its own store."""
+        name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+        before = os.environ[name]
+        os.environ[name] = str(UPLOAD_SECONDS)
+        try:
+            yield
+        finally:
+            os.environ[name] = before
 
     def experiment(self, name: str) -> str:
         """The id of an experiment, created where there is none: many processes may ask at once."""
