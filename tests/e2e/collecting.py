@@ -9,7 +9,6 @@ import random
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 from sluice.files import folder_digest, link_tree
@@ -30,7 +29,7 @@ def grow(root: Path, bundle: Path, test: Path, seed: int) -> None:
         run.files(test, "test")
         with open_run(store, NAME, "evaluate", f"child-{seed}", run) as child:
             child.files(test)
-        folder = root / f"bundle-{seed}"
+        folder = root / f"making-{seed}" / "bundle"
         link_tree(bundle, folder)
         plain = Bundle.read(folder)
         lineage = plain.lineage.model_copy(update={"run": run.id})
@@ -38,7 +37,7 @@ def grow(root: Path, bundle: Path, test: Path, seed: int) -> None:
         version = register(
             store, run, NAME, folder, key=f"version-{seed}", digest=folder_digest(folder), card=f"round {seed}"
         )
-        shutil.rmtree(folder)
+        shutil.rmtree(folder.parent)
     if rng.random() < 0.4:
         decide(store, root, version.number, rng.random() < 0.7)
     deleted = open_run(store, NAME, "deleted", f"deleted-{seed}")
@@ -84,6 +83,22 @@ def check(root: Path) -> None:
     print(json.dumps({"left": sorted(left), "wanted": sorted(wanted)}))
 
 
+def collect(arguments: list[str], steps: int | None) -> None:
+    """`make gc`, which dies just before it renames or removes something of the artifacts for the `steps`-th time."""
+    seen = 0
+
+    def count(event: str, values: tuple) -> None:
+        nonlocal seen
+        if event in ("os.rename", "os.remove", "os.rmdir") and "artifacts" in str(values[0]):
+            seen += 1
+            if seen == steps:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if steps is not None:
+        sys.addaudithook(count)
+    command("gc", arguments)
+
+
 def in_child(work, output: Path) -> str:
     code = os.waitstatus_to_exitcode(os.waitpid(in_fork(work, output), 0)[1])
     told = output.read_text()
@@ -96,18 +111,12 @@ def main(root: Path, bundle: Path, test: Path, rounds: int) -> None:
     eager = [f"root={root}", f"name={NAME}", "retention.keep_versions=1", "retention.keep_days=0"]
     eager += ["retention.leftover_days=0"]
     root.mkdir(parents=True)
-    whole = 1.0
     for number in range(rounds):
         for step in range(2):
             in_child(lambda seed=2 * number + step: grow(root, bundle, test, seed), output)
-        start = time.monotonic()
-        child = in_fork(lambda: command("gc", eager), output)
-        if number % 3:
-            time.sleep(whole * rng.random())
-            os.kill(child, signal.SIGKILL)
+        steps = rng.randrange(1, 6) if number % 3 else None
+        child = in_fork(lambda steps=steps: collect(eager, steps), output)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if code == 0:
-            whole = time.monotonic() - start
         told = output.read_text()
         print(json.dumps({"code": code, "told": told, **json.loads(in_child(lambda: check(root), output))}), flush=True)
     in_child(lambda: command("gc", eager), output)

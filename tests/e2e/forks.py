@@ -4,9 +4,9 @@ As a script it reads JSON lines `{"stage": ..., "arguments": [...], "environment
 `{"code": ..., "output": ...}`.
 """
 
-import importlib
 import json
 import os
+import runpy
 import sys
 import tempfile
 from collections.abc import Callable
@@ -47,11 +47,9 @@ def in_fork(work: Callable[[], int | None], output: Path) -> int:
 
 def command(stage: str, arguments: list[str], environment: dict[str, str] | None = None) -> None:
     """What `python -m pipelines.<stage> <arguments>` does; ends in SystemExit."""
-    from pipelines.entry import main
-
     os.environ.update(environment or {})
     sys.argv = [f"pipelines/{stage}.py", *arguments]
-    main(importlib.import_module(f"pipelines.{stage}").command)
+    runpy.run_module(f"pipelines.{stage}", run_name="__main__", alter_sys=True)
 
 
 def serve() -> None:

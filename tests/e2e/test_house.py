@@ -109,7 +109,7 @@ def test_a_clean_up_and_a_backup_beside_a_training_harm_neither(moved, tmp_path)
 def test_clean_ups_killed_anywhere_leave_every_version_whole(house, tmp_path):
     (bundle, *_) = sorted(house.root.glob("work/finetune/*/bundle"))
     (test, *_) = sorted(house.root.glob("work/evaluate/*/test"))
-    command = [sys.executable, "-m", "tests.e2e.collecting", str(tmp_path / "mlruns"), str(bundle), str(test), "9"]
+    command = [sys.executable, "-m", "tests.e2e.collecting", str(tmp_path / "mlruns"), str(bundle), str(test), "7"]
     done = subprocess.run(
         command, cwd=REPOSITORY, env=house.environment, capture_output=True, text=True, timeout=280, check=False
     )
@@ -119,14 +119,14 @@ def test_clean_ups_killed_anywhere_leave_every_version_whole(house, tmp_path):
     assert not any("Traceback" in one["told"] for one in rounds)
     assert last["told"] == "nothing to remove\n"
     assert last["models"] == len(last["left"]) <= len(last["wanted"]) + 1
-    assert len(last["left"]) < 18
+    assert len(last["left"]) < 14
 
 
 def test_the_doctor_names_what_is_wrong_and_what_to_do(moved, tmp_path):
     assert "ok   champion   demo:" in moved("doctor")
     root = House(tmp_path / "mlruns", moved.rows, moved.forks)
     assert "none yet" in root("doctor")
-    shutil.copytree(moved.root, root.root)
+    shutil.copytree(moved.root, root.root, dirs_exist_ok=True)
     told = root("doctor", code=1)
     assert "fail paths" in told
     assert "-> make relocate" in told
