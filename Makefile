@@ -8,7 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict promote package rollback history verify doctor
+STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict promote package rollback \
+    history verify doctor relocate gc backup restore
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +39,11 @@ package: ## build the Bento of a version: ARGS="version=3"
 rollback: ## champion back to the version before, or ARGS="version=3"
 history: ## every promotion, refusal and rollback
 verify: ## check a decision again: ARGS="receipt=mlruns/work/receipts/....json"
-doctor: ## what this machine has and what of it will be used
+doctor: ## what this machine has, what would stop a training, and what to do about it
+gc: ## remove what nothing needs any more: ARGS="dry_run=true" lists it first
+relocate: ## after the checkout was moved or copied: ARGS="dry_run=true" lists what would change
+backup: ## runs, versions and receipts in one file: ARGS="archive=/safe/place/mlruns.tar"
+restore: ## bring such a file back into an empty root: ARGS="archive=/safe/place/mlruns.tar"
 
 $(STAGES): $(READY)
 	@$(RUN) -m pipelines.$@ $(ARGS)

@@ -21,8 +21,13 @@ MISTAKE = 2
 """Exit code of an error that is the user's to mend."""
 
 
-def main(run: Callable[[Config], int | None]) -> None:
-    """Compose the configuration from the command line, call `run` with it and exit with what it returns."""
+def main(run: Callable[[Config], int | None], *, record: bool = True) -> None:
+    """Compose the configuration from the command line, call `run` with it and exit with what it returns.
+
+    Without `record` Hydra leaves no folder behind: the command works on a full disk, too.
+    """
+    if not record:
+        sys.argv += ["hydra.run.dir=.", "hydra.output_subdir=null"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: we word them ourselves
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

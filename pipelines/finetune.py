@@ -12,6 +12,7 @@ from pipelines.session import Session
 from sluice.config import Config
 from sluice.data.lengths import PLOT, refuse_truncated
 from sluice.registry.runs import Run
+from sluice.training.bundle import CHECKPOINTS
 from sluice.training.pretraining.pretrain import MODEL
 from sluice.training.reporter import Log
 from sluice.workspace import Output
@@ -37,6 +38,7 @@ def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.inference.bundle import Lineage
+        from sluice.registry.guard import Figures
         from sluice.training.bundle import train_bundle
 
         lineage = Lineage(
@@ -50,11 +52,12 @@ def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
         child.tags({"sluice.pretraining": pretraining or "none"})
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
+        figures = Figures(child)
 
-        def log(figures: dict[str, float], step: int) -> None:
-            child.metrics(figures, step)
+        def log(values: dict[str, float], step: int) -> None:
+            figures(values, step)
             if watch:
-                watch(figures, step)
+                watch(values, step)
 
         parts = (cfg.task, spec, cfg.train, lineage)
         try:
@@ -62,13 +65,14 @@ def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
         finally:  # texts that are cut too much stop the training: then the plot is what helps
             if (folder / PLOT).exists():
                 child.file(folder / PLOT)
+        figures.send()
         sides = record["lengths"]["sides"]
         child.metrics({f"tokens/{side}_{name}": sides[side][name] for side in sides for name in sides[side]})
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
         return record
 
     output = session.stage("finetune", key, build)
-    shutil.rmtree(output.folder / "checkpoints", ignore_errors=True)  # not before the stage is known to be done
+    shutil.rmtree(output.folder / CHECKPOINTS, ignore_errors=True)  # not before the stage is known to be done
     refuse_truncated(output.record["lengths"], cfg.checks, output.folder)
     return output
 

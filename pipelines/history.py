@@ -33,4 +33,4 @@ def _line(decision: Decision) -> str:
 
 
 if __name__ == "__main__":
-    main(command)
+    main(command, record=False)

@@ -40,11 +40,14 @@ def run(session: Session, prepared: Output) -> Output | None:
     )
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
+        from sluice.registry.guard import Figures
         from sluice.training.pretraining.pretrain import pretrain
 
         child.params(params(settings))
         child.dataset("corpus", texts.digest, " ".join(settings.patterns) or cfg.data.name, "pretraining")
-        record = pretrain(texts, spec, settings, max_length=cfg.task.max_length, folder=folder, log=child.metrics)
+        figures = Figures(child)
+        record = pretrain(texts, spec, settings, max_length=cfg.task.max_length, folder=folder, log=figures)
+        figures.send()
         child.metrics({f"held_out/{name}": value for name, value in record["held_out"].items()})
         child.metrics({f"left_out/{reason}": count for reason, count in record["left_out"].items()})
         child.metrics({name: record[name] for name in ("corpus_tokens", "tokens_seen", "tokens_per_s")})

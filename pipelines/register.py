@@ -17,7 +17,7 @@ from sluice.workspace import Output
 def run(session: Session, prepared: Output, fitted: Output, evaluated: Output, folded: Output | None = None) -> Version:
     """The registered version; one that was deleted from MLflow since is registered again."""
     cfg = session.cfg
-    inputs = [cfg.name, session.store.uri, fitted.record["digest"], evaluated.key, folded and folded.key]
+    inputs = [cfg.name, session.store.identity, fitted.record["digest"], evaluated.key, folded and folded.key]
     key = session.stage_key((cfg.task,), ("sluice.registry.versions",), *inputs)
 
     def build(folder: Path, child: Run) -> dict[str, Any]:

@@ -39,4 +39,4 @@ def command(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(command)
+    main(command, record=False)

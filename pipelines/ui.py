@@ -22,7 +22,8 @@ def command(cfg: Config) -> None:
     with socket.socket() as probe:
         if probe.connect_ex((HOST, PORT)) == 0:
             raise UserError(f"port {PORT} is taken: stop what listens on {HOST}:{PORT} (is `make ui` running already?)")
-    print(f"http://{HOST}:{PORT}   (choose 'Model training' where MLflow asks; stop with Ctrl-C)", flush=True)
+    print(f"http://{HOST}:{PORT}   (choose 'Model training' where MLflow asks; stop with Ctrl-C)")
+    print("Moving, backing up and cleaning what it shows: docs/operations.md", flush=True)
     artifacts = store.root / "artifacts"
     arguments = ["server", "--host", HOST, "--port", str(PORT), "--workers", "1"]
     arguments += ["--backend-store-uri", store.uri, "--artifacts-destination", str(artifacts)]

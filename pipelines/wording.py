@@ -22,8 +22,12 @@ def explain(error: Exception) -> str | None:
     from omegaconf.errors import OmegaConfBaseException
     from pydantic import ValidationError
 
+    from pipelines import storage
+
     if isinstance(error, UserError):
         return str(error)
+    if told := storage.explain(error):
+        return told
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         return _validation(cause, _full_key(str(error)))

@@ -15,6 +15,7 @@ from sluice.gate import Gate
 from sluice.inference.settings import Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
+from sluice.registry.retention import Retention
 from sluice.tasks.task import Task
 from sluice.training.pretraining.settings import Pretrain
 from sluice.training.settings import Train
@@ -50,6 +51,12 @@ class Config(Part):
     """Rows to predict for."""
     output: Path | None = None
     """File of the rows with their predictions."""
+    dry_run: bool = False
+    """Whether `gc` and `relocate` only say what they would do."""
+    moved_from: Path | None = None
+    """The folder that `relocate` looks for; none is what the database names."""
+    archive: Path | None = None
+    """The file that `backup` writes and `restore` reads."""
 
     data: SerializeAsAny[Source]
     checks: Checks
@@ -62,6 +69,7 @@ class Config(Part):
     serve: Serve
     tune: Tune = Tune()
     predict: Predict = Predict()
+    retention: Retention
 
 
 def load(composed: DictConfig) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -11,10 +12,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
 
@@ -38,6 +39,8 @@ class Output:
     key: str
     record: dict[str, Any]
     fresh: bool
+    held: TextIO | None = field(default=None, repr=False, compare=False)
+    """The manifest, locked against removal for as long as this object lives."""
 
 
 class Workspace:
@@ -66,7 +69,9 @@ class Workspace:
         final.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(final.with_suffix(".lock")):
             if (final / MANIFEST).exists():
-                return Output(final, key, json.loads((final / MANIFEST).read_text())["record"], fresh=False)
+                record = json.loads((final / MANIFEST).read_text())["record"]
+                os.utime(final / MANIFEST)  # the last use: `make gc` goes by it
+                return Output(final, key, record, fresh=False, held=_hold(final))
             partial.mkdir(exist_ok=True)
             try:
                 record = build(partial)
@@ -75,7 +80,8 @@ class Workspace:
                 raise
             write_json(partial / MANIFEST, {"stage": stage, "key": key, "record": record})
             partial.rename(final)
-        return Output(final, key, record, fresh=True)
+            held = _hold(final)
+        return Output(final, key, record, fresh=True, held=held)
 
     def forget(self, output: Output) -> None:
         """Remove a finished stage, so that it runs again."""
@@ -95,6 +101,24 @@ class Workspace:
             yield
         finally:
             lock.release()
+
+
+def _hold(folder: Path) -> TextIO:
+    manifest = (folder / MANIFEST).open(encoding="utf-8")
+    fcntl.flock(manifest, fcntl.LOCK_SH)
+    return manifest
+
+
+def in_use(folder: Path) -> bool:
+    """Whether any process has a finished stage's `Output` in its hands."""
+    try:
+        with (folder / MANIFEST).open(encoding="utf-8") as manifest:
+            fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def stage_key(*values: Any, sources: Iterable[str], libraries: Iterable[str] = ()) -> str:

@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY, compose_config
 
 CONF = REPOSITORY / "conf"
 GROUPS = (
-    "data", "checks", "task", "model", "pretrain", "train", "evaluate", "gate", "serve", "tune", "predict",
+    "data", "checks", "task", "model", "pretrain", "train", "evaluate", "gate", "serve", "tune", "predict", "retention",
     "experiment", "debug",
 )  # fmt: skip
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]

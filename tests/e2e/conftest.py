@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,16 +19,19 @@ class House:
     root: Path
     rows: Path
     forks: subprocess.Popen | None = None
+    name: str = "demo"
+    more: dict[str, str] = field(default_factory=dict)
+    """Environment of its commands beyond this process's."""
 
     @property
     def choices(self) -> list[str]:
-        return ["data=files", f"data.train={self.rows}", "name=demo", f"root={self.root}", "debug=fast"]
+        return ["data=files", f"data.train={self.rows}", f"name={self.name}", f"root={self.root}", "debug=fast"]
 
     @property
     def environment(self) -> dict[str, str]:
         home = {"BENTOML_HOME": str(self.root.parent / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
         kept = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}  # mlflow sets it
-        return {**kept, **home}
+        return {**kept, **home, **self.more}
 
     def __call__(self, stage: str, *arguments: str, code: int = 0) -> str:
         """Run a stage in a process of its own, check its exit code, return what it printed."""
@@ -48,7 +51,7 @@ class House:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-        request = {"stage": stage, "arguments": arguments, "cwd": str(cwd)}
+        request = {"stage": stage, "arguments": arguments, "cwd": str(cwd), "environment": self.more}
         self.forks.stdin.write(json.dumps(request) + "\n")
         self.forks.stdin.flush()
         answer = json.loads(self.forks.stdout.readline())

@@ -1,11 +1,12 @@
 """Commands as real processes without seconds of imports each: this process imports, then forks one child a command.
 
-As a script it reads JSON lines `{"stage": ..., "arguments": [...], "cwd": ...}` and answers with `code` and `output`.
+As a script it reads JSON lines `{"stage": ..., "arguments": [...], "cwd": ..., "environment": {...}}` and answers with
+`code` and `output`.
 """
 
-import importlib
 import json
 import os
+import runpy
 import sys
 import tempfile
 from collections.abc import Callable
@@ -44,13 +45,12 @@ def in_fork(work: Callable[[], int | None], output: Path) -> int:
         os._exit(code)
 
 
-def command(stage: str, arguments: list[str], cwd: str = ".") -> None:
+def command(stage: str, arguments: list[str], cwd: str = ".", environment: dict[str, str] | None = None) -> None:
     """What `python -m pipelines.<stage> <arguments>` does; ends in SystemExit."""
-    from pipelines.entry import main
-
     os.chdir(cwd)
+    os.environ.update(environment or {})
     sys.argv = [f"pipelines/{stage}.py", *arguments]
-    main(importlib.import_module(f"pipelines.{stage}").command)
+    runpy.run_module(f"pipelines.{stage}", run_name="__main__", alter_sys=True)
 
 
 def serve() -> None:

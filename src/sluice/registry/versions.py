@@ -115,7 +115,9 @@ def run_file(store: Store, run_id: str, path: str) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
-        found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, tracking_uri=store.uri)
+        # By run_id MLflow would copy even what lies on this disk, and leave the copy behind.
+        uri = f"{store.client.get_run(run_id).info.artifact_uri}/{path}"
+        found = mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=store.uri)
     except (OSError, MlflowException) as error:
         raise UserError(f"run {run_id} has no readable {path}: {error}") from error
     return Path(found)
@@ -144,7 +146,7 @@ def _log_model(run: Run, bundle: Path) -> Any:
         Schema([ColSpec(DataType.string, "text")]),
         Schema([ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]),
     )
-    with mlflow.start_run(run_id=run.id):
+    with mlflow.start_run(run_id=run.id), run.store.uploading():
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(package / "registry" / "pyfunc.py"),

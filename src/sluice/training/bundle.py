@@ -38,6 +38,10 @@ class Job:
     checks: Checks
 
 
+CHECKPOINTS = "checkpoints"
+"""What a training that is cut off goes on from; whoever called removes it when all is recorded."""
+
+
 def train_bundle(
     prepared: Path,
     folder: Path,

@@ -1,0 +1,30 @@
+"""An archive that `make backup` made, back in a folder that holds nothing yet."""
+
+from __future__ import annotations
+
+from pipelines.backup import asked
+from pipelines.entry import main
+from pipelines.relocate import move
+from sluice.config import Config
+from sluice.registry import archive
+from sluice.registry.database import DATABASE, opened
+from sluice.workspace import Workspace
+
+
+def command(cfg: Config) -> None:
+    """`make restore ARGS="archive=/safe/place/mlruns.tar"`: overwrites nothing; paths are made right for this place."""
+    root, source = cfg.root.absolute(), asked(cfg, "restore")
+    with Workspace(root / "work").turn("promote", "another command is at work in this folder; waiting for it"):
+        archive.restore(root, source)
+        move(root)
+    with opened(root / DATABASE) as connection:
+        (versions,) = connection.execute(
+            "SELECT count(*) FROM model_versions WHERE current_stage <> 'Deleted_Internal'"
+        ).fetchone()
+        (runs,) = connection.execute("SELECT count(*) FROM runs").fetchone()
+    print(f"restored {runs} runs and {versions} versions into {root}. Next: make history")
+    print('Bentos are not in an archive: make package ARGS="version=N" builds one again')
+
+
+if __name__ == "__main__":
+    main(command)
