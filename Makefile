@@ -8,10 +8,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess finetune evaluate register promote package rollback history verify doctor
+STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict promote package rollback history verify doctor
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Settings: make train ARGS="data=files data.train=rows.csv name=mine". Where pip should look: PIP_ARGS="..."'
 
 setup: $(READY) ## make .venv from constraints.txt (any other command does it too)
@@ -26,9 +26,13 @@ $(READY): pyproject.toml constraints.txt
 
 train: ## rows -> fine-tuned, evaluated, registered challenger; goes on after a kill, does nothing when unchanged
 preprocess: ## only: read, check, clean and divide the rows
+pretrain: ## up to: the model that has read unlabelled text: ARGS="pretrain=mlm"
 finetune: ## up to: the fine-tuned model
-evaluate: ## up to: figures beside the baselines
+evaluate: ## up to: figures beside the baselines and the champion
+crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
 register: ## the same as train
+tune: ## search for better settings on the validation rows; the best becomes conf/experiment/<name>-tuned.yaml
+predict: ## rows of any number through the champion: ARGS="input=rows.csv output=out.parquet"
 promote: ## challenger through the gate; package it; move the champion alias
 package: ## build the Bento of a version: ARGS="version=3"
 rollback: ## champion back to the version before, or ARGS="version=3"
@@ -57,6 +61,9 @@ test: $(READY) ## all tests: offline, without root, some minutes
 test-fast: $(READY) ## the tests that need no training and no server
 	@$(VENV)/bin/pytest -m "not slow" $(ARGS)
 
+bench-pretrain: $(READY) ## hours: what pretraining brings, over labels and over time; goes on after a kill
+	@$(RUN) -m tests.bench.pretraining $(ARGS)
+
 bench-train: $(READY) ## how fast fine-tuning is, beside what everyone can have by settings: 10 minutes or more
 	@$(RUN) -m tests.bench.training $(ARGS)
 
@@ -67,4 +74,4 @@ clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-fast bench-train bench-kills clean $(STAGES)
+.PHONY: help setup serve ui check test test-fast bench-pretrain bench-train bench-kills clean $(STAGES)

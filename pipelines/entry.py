@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pipelines import sweep
 from pipelines.wording import CONF, explain
 
 if TYPE_CHECKING:
@@ -28,26 +29,49 @@ def main(run: Callable[[Config], int | None]) -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     codes: list[int] = []
     errors: list[Exception] = []
+    this = sweep.prepare(sys.argv)
     import hydra
 
     @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
     def app(composed: DictConfig) -> None:
         from sluice.config import load
 
-        try:
-            codes.append(run(load(composed)) or 0)
-        except Exception as error:  # Hydra would print a line of its own before passing it on
-            errors.append(error)
+        with sweep.at_work(composed) as job:
+            if job:  # perhaps in another process: what it returns would not come back
+                code = run(load(composed)) or 0
+                job.tell("done" if code == 0 else "refused", code)
+                return
+            try:
+                codes.append(run(load(composed)) or 0)
+            except Exception as error:  # Hydra would print a line of its own before passing it on
+                errors.append(error)
 
+    stopped = False
     try:
         app()
     except Exception as error:
         errors.append(error)
     except KeyboardInterrupt:
+        stopped = True
+    try:
+        codes.append(_conclude(this, whole=not (stopped or errors)))
+    except Exception as error:
+        errors.append(error)
+    if stopped:
         sys.exit("\nstopped; the same command goes on from here")
     for mistake in errors:
         _report(mistake)
     sys.exit(MISTAKE if errors else max(codes, default=0))
+
+
+def _conclude(this: sweep.Sweep, whole: bool) -> int:
+    """The end of a sweep; of a command that was none there is nothing to tell."""
+    jobs = sweep.outcomes(this)
+    if not jobs:
+        return 0
+    from pipelines.results import conclude
+
+    return conclude(jobs, whole)
 
 
 def _report(error: Exception) -> None:

@@ -6,18 +6,25 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import preprocess
+from pipelines import preprocess, pretrain
 from pipelines.entry import main
 from pipelines.session import Session
 from sluice.config import Config
 from sluice.data.lengths import PLOT, refuse_truncated
 from sluice.registry.runs import Run
+from sluice.training.pretraining.pretrain import MODEL
+from sluice.training.reporter import Log
 from sluice.workspace import Output
 
 
-def run(session: Session, prepared: Output) -> Output:
-    """The fine-tuned bundle (in `bundle/`), and the record of its training."""
+def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
+    """The fine-tuned bundle (in `bundle/`), and the record of its training.
+
+    `watch` is told what the log is told, and may end the training by raising `Abandoned`.
+    """
     cfg = session.cfg
+    pretrained = pretrain.run(session, prepared)
+    pretraining = pretrained.record["digest"] if pretrained else None
     key = session.stage_key(
         (cfg.task, cfg.model, cfg.train),
         ("sluice.training.bundle",),
@@ -25,18 +32,33 @@ def run(session: Session, prepared: Output) -> Output:
         cfg.model.fingerprint(),
         prepared.record["data"],
         prepared.record["split"],
+        pretraining,
     )
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.inference.bundle import Lineage
         from sluice.training.bundle import train_bundle
 
-        lineage = Lineage(data=prepared.record["data"], split=prepared.record["split"], config=key, git=session.git)
+        lineage = Lineage(
+            data=prepared.record["data"],
+            split=prepared.record["split"],
+            config=key,
+            git=session.git,
+            pretraining=pretraining,
+        )
+        spec = cfg.model.pretrained(pretrained.folder / MODEL) if pretrained else cfg.model
+        child.tags({"sluice.pretraining": pretraining or "none"})
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
-        parts = (cfg.task, cfg.model, cfg.train, lineage)
+
+        def log(figures: dict[str, float], step: int) -> None:
+            child.metrics(figures, step)
+            if watch:
+                watch(figures, step)
+
+        parts = (cfg.task, spec, cfg.train, lineage)
         try:
-            record = train_bundle(prepared.folder, folder, *parts, seed=cfg.seed, log=child.metrics, checks=cfg.checks)
+            record = train_bundle(prepared.folder, folder, *parts, seed=cfg.seed, log=log, checks=cfg.checks)
         finally:  # texts that are cut too much stop the training: then the plot is what helps
             if (folder / PLOT).exists():
                 child.file(folder / PLOT)
@@ -68,6 +90,7 @@ def params(cfg: Config) -> dict[str, Any]:
         "data": cfg.data.name,
         "task": cfg.task.name,
         "model": type(cfg.model).__name__,
+        "pretrain": cfg.pretrain.length(),
         "seed": cfg.seed,
     }
     return {**kinds, "max_length": cfg.task.max_length, **train}

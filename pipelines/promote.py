@@ -75,12 +75,10 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
 
 def weigh(cfg: Config, store: Store, challenger: Version, champion: Version | None) -> Evidence:
     """Score both models on the challenger's test rows."""
-    test, baselines = read_testset(run_file(store, challenger.run_id, TEST))
     return gather(
         intact(store, challenger),
         intact(store, champion) if champion else None,
-        test,
-        baselines,
+        read_testset(run_file(store, challenger.run_id, TEST)),
         engine=cfg.serve.engine,
         settings=cfg.evaluate,
         rules=cfg.gate,
@@ -128,8 +126,7 @@ def _receipt(
         rules=cfg.gate,
         verdict=judged,
         seed=cfg.seed,
-        resamples=cfg.evaluate.resamples,
-        confidence=cfg.evaluate.confidence,
+        settings=cfg.evaluate,
         versions={name: importlib.metadata.version(name) for name in LIBRARIES},
     )
     path = receipt.write(made, cfg.root.absolute() / "work" / "receipts")

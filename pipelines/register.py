@@ -5,36 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines import evaluate, finetune, preprocess
+from pipelines import compare, crossvalidate, evaluate, finetune, preprocess
 from pipelines.entry import main
-from pipelines.session import Session
+from pipelines.session import Session, named
 from sluice.config import Config
 from sluice.registry.runs import NOTE, Run
 from sluice.registry.versions import Version, lookup
 from sluice.workspace import Output
 
 
-def run(session: Session, prepared: Output, fitted: Output, evaluated: Output) -> Version:
+def run(session: Session, prepared: Output, fitted: Output, evaluated: Output, folded: Output | None = None) -> Version:
     """The registered version; one that was deleted from MLflow since is registered again."""
     cfg = session.cfg
-    inputs = [cfg.name, session.store.uri, fitted.record["digest"], evaluated.key]
+    inputs = [cfg.name, session.store.uri, fitted.record["digest"], evaluated.key, folded and folded.key]
     key = session.stage_key((cfg.task,), ("sluice.registry.versions",), *inputs)
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
-        return _register(session, prepared, fitted, evaluated, key, folder, child)
+        return _register(session, prepared, fitted, evaluated, folded, key, folder, child)
 
     output = session.stage("register", key, build)
     version = lookup(session.store, cfg.name, output.record["version"])
     if version is None:
         session.workspace.forget(output)
-        return run(session, prepared, fitted, evaluated)
+        return run(session, prepared, fitted, evaluated, folded)
     return version
 
 
 def _register(
-    session: Session, prepared: Output, fitted: Output, evaluated: Output, key: str, folder: Path, child: Run
+    session: Session,
+    prepared: Output,
+    fitted: Output,
+    evaluated: Output,
+    folded: Output | None,
+    key: str,
+    folder: Path,
+    child: Run,
 ) -> dict[str, Any]:
-    from sluice.evaluation.report import markdown
+    from sluice.evaluation.report import markdown, markdown_of_folds
     from sluice.files import folder_digest, link_tree
     from sluice.inference.bundle import Bundle
     from sluice.registry.card import card
@@ -45,13 +52,16 @@ def _register(
     link_tree(fitted.folder / "bundle", bundle)
     plain = Bundle.read(bundle)
     lineage = plain.lineage.model_copy(update={"run": parent.id})
-    described = plain.model_copy(update={"lineage": lineage, "metrics": evaluated.record["metrics"]})
+    measured = {name: evaluated.record[name] for name in ("metrics", "abstention")}
+    described = Bundle.model_validate({**plain.model_dump(), "lineage": lineage, **measured})
     described.write(bundle)
-    text = card(cfg.name, described, prepared.record, fitted.record, markdown(evaluated.record), evaluated.record)
+    results = "\n\n".join([markdown(evaluated.record), *([markdown_of_folds(folded.record)] if folded else [])])
+    text = card(cfg.name, described, prepared.record, fitted.record, results, evaluated.record)
     (bundle / "README.md").write_text(text, encoding="utf-8")
     digest = folder_digest(bundle)
     parent.files(evaluated.folder / evaluate.TEST, evaluate.TEST)
     parent.params(finetune.params(cfg))
+    parent.tags({"sluice.pretraining": lineage.pretraining or "none"})
     parent.tags({NOTE: text, "sluice.bundle": digest, "sluice.data": lineage.data, "sluice.split": lineage.split})
     parent.dataset(cfg.data.name, lineage.data, str(prepared.folder), "training")
     version = register(session.store, parent, cfg.name, bundle, key=key, digest=digest, card=text)
@@ -63,14 +73,17 @@ def command(cfg: Config) -> None:
     """`make register`, which is all of `make train`: every stage before it runs or is found done."""
     with Session(cfg) as session:
         prepared = preprocess.run(session)
+        evaluate.check(session, prepared)
+        crossvalidate.divide(session, prepared)  # its errors come before anything is trained
         fitted = finetune.run(session, prepared)
         evaluated = evaluate.run(session, prepared, fitted)
-        version = run(session, prepared, fitted, evaluated)
-    print(f"\n{version} is the challenger. Next: make promote{_named(cfg)}")
-
-
-def _named(cfg: Config) -> str:
-    return "" if cfg.name == "apidocs" else f' ARGS="name={cfg.name}"'
+        folded = crossvalidate.run(session, prepared)
+        compare.run(session, fitted, evaluated)
+        version = run(session, prepared, fitted, evaluated, folded)
+    if session.job:
+        print(f"\n{version} is registered", flush=True)  # the end of the sweep says which is the challenger
+    else:
+        print(f"\n{version} is the challenger. Next: make promote{named(cfg.name)}")
 
 
 if __name__ == "__main__":

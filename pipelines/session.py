@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pipelines import sweep
 from sluice.config import Config, to_yaml
 from sluice.part import Part, digest
 from sluice.registry.git import state
@@ -32,24 +33,33 @@ LIBRARIES = (
 
 
 class Session:
-    """One command at work. Use it as a context: leaving it ends the parent run by what happened."""
+    """One training at work. Use it as a context: leaving it ends the parent run by what happened.
 
-    def __init__(self, cfg: Config) -> None:
+    A training of a sweep or of a study stands under `above` in MLflow, and names the `choices` that make it differ
+    from the others: both are then recorded even where every stage is found done.
+    """
+
+    def __init__(self, cfg: Config, above: Run | None = None, choices: Mapping[str, str] | None = None) -> None:
         self.cfg = cfg
         self.workspace = Workspace(cfg.root / "work")
         self.store = Store(cfg.root, cfg.tracking_uri)
         self.git = state(REPOSITORY)
+        self.job = sweep.job() if above is None else None
+        self.above = self.job.open_run(self.store, cfg.name) if self.job else above
+        self.choices = self.job.choices if self.job else choices or {}
+        self.outputs: dict[str, Output] = {}
 
     @cached_property
     def key(self) -> str:
         """What makes this training this one: all that decides the model and its figures."""
         cfg = self.cfg
-        parts = (cfg.data, cfg.task, cfg.model, cfg.train, cfg.evaluate)
+        parts = (cfg.data, cfg.task, cfg.model, cfg.pretrain, cfg.train, cfg.evaluate)
         modules = (
             "sluice.data.prepare",
             "sluice.training.fit",
             "sluice.evaluation.measure",
             "sluice.registry.versions",
+            *(["sluice.training.pretraining.pretrain"] if cfg.pretrain.enabled else []),
         )
         return self.stage_key(
             parts,
@@ -59,6 +69,8 @@ class Session:
             cfg.keep_texts,
             cfg.data.fingerprint(),
             cfg.model.fingerprint(),
+            cfg.pretrain.fingerprint(self.workspace.root),
+            cfg.evaluate.fingerprint(),
         )
 
     @staticmethod
@@ -71,8 +83,12 @@ class Session:
     def parent(self) -> Run:
         """The run of the whole training, opened when the first stage has something to do."""
         size = type(self.cfg.model).__name__.lower()
-        run = open_run(self.store, self.cfg.name, f"{size}-{self.key[:6]}", self.key, tags={"sluice.git": self.git})
+        tags = {"sluice.git": self.git}
+        run = open_run(self.store, self.cfg.name, f"{size}-{self.key[:6]}", self.key, self.above, tags)
         run.text(to_yaml(self.cfg), "config.yaml")
+        if self.choices:
+            known = run.logged_params()  # another sweep may have come to this training by other choices
+            run.params({key: value for key, value in self.choices.items() if key not in known})
         return run
 
     def stage(self, name: str, key: str, build: Callable[[Path, Run], dict[str, Any]]) -> Output:
@@ -91,7 +107,30 @@ class Session:
         output = self.workspace.run(name, key, inside)
         if not output.fresh:
             print(f"[{name}] unchanged: {shorten(output.folder)}", flush=True)
+        self.outputs[name] = output
         return output
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The task's primary metric on the validation and test rows, of the stages that were asked for."""
+        metric, found = self.cfg.task.primary_metric, {}
+        if fitted := self.outputs.get("finetune"):
+            found[f"validation/{metric}"] = fitted.record["best_validation"]
+        if evaluated := self.outputs.get("evaluate"):
+            found[f"test/{metric}"] = evaluated.record["metrics"][metric]
+        return found
+
+    def _compare(self) -> None:
+        """Leave on the parent run what makes it comparable with the others under the same run."""
+        self.parent.metrics(self.figures)
+        if self.job:
+            register, preprocess = self.outputs.get("register"), self.outputs.get("preprocess")
+            self.job.facts |= {
+                "metric": self.cfg.task.primary_metric,
+                **{name.split("/")[0]: value for name, value in self.figures.items()},
+                "version": register.record["version"] if register else None,
+                "split": preprocess.record["split"] if preprocess else None,
+            }
 
     def __enter__(self) -> Session:
         return self
@@ -99,6 +138,8 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.above and kind is None:
+            self._compare()
         if "parent" in self.__dict__:
             self.parent.__exit__(kind)
 
@@ -106,3 +147,8 @@ class Session:
 def shorten(path: Path) -> str:
     """A path as the user would type it from here."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def named(name: str) -> str:
+    """What a command needs to be about this model: nothing where it is the default one."""
+    return "" if name == "apidocs" else f' ARGS="name={name}"'

@@ -53,8 +53,7 @@ def _same(store: Store, name: str, model: receipt.Model) -> Version:
 
 
 def _settings(cfg: Config, told: Receipt) -> Config:
-    measured = cfg.evaluate.model_copy(update={"resamples": told.resamples, "confidence": told.confidence})
-    return cfg.model_copy(update={"name": told.name, "seed": told.seed, "gate": told.rules, "evaluate": measured})
+    return cfg.model_copy(update={"name": told.name, "seed": told.seed, "gate": told.rules, "evaluate": told.settings})
 
 
 def _compare(told: Evidence, found: Evidence) -> bool:
@@ -73,6 +72,7 @@ def _figures(evidence: Evidence) -> Iterator[tuple[str, float]]:
     yield from evidence.scores.items()
     for name, bounds in {**evidence.trivial, **evidence.strong}.items():
         yield from _bounds(f"over {name}", bounds)
+    yield from ((f"behaviour: {kind}", share) for kind, share in (evidence.behaviour or {}).items())
     yield "test rows seen in training", evidence.seen
     if evidence.champion:
         yield from _bounds("against the champion", evidence.champion.difference)

@@ -35,6 +35,8 @@ def explain(error: Exception) -> str | None:
         return " ".join(str(error).split("\n")[0].split())
     if isinstance(error, OSError) and error.filename and _in_hydra(error):
         return f"cannot write to {error.filename}: {error.strerror}. Free it or name another folder: root=/some/folder"
+    if type(error).__name__ == "TerminatedWorkerError":  # of joblib, which is not imported where no sweep needs it
+        return "a job's process was killed, perhaps for want of memory: fewer at once with hydra.launcher.n_jobs=1"
     return None
 
 
@@ -100,7 +102,12 @@ def _unknown(key: str) -> str:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import DictConfig, OmegaConf
 
-    chosen = [argument for argument in sys.argv[1:] if Path(CONF, argument.partition("=")[0]).is_dir()]
+    chosen = [
+        argument
+        for argument in sys.argv[1:]
+        if (Path(CONF, argument.partition("=")[0]).is_dir() and "," not in argument)  # several: a sweep
+        or argument.startswith("hydra.searchpath=")
+    ]
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=CONF):
         composed = compose("config", overrides=chosen)

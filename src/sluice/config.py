@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SerializeAsAny
 
+from sluice.batch.settings import Predict
 from sluice.data.settings import Checks
 from sluice.data.source import Source
 from sluice.evaluation.settings import Evaluate
@@ -15,7 +16,9 @@ from sluice.inference.settings import Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
 from sluice.tasks.task import Task
+from sluice.training.pretraining.settings import Pretrain
 from sluice.training.settings import Train
+from sluice.tuning.settings import Tune
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -43,15 +46,22 @@ class Config(Part):
     """Why a refused challenger is promoted all the same."""
     receipt: Path | None = None
     """A receipt's JSON file."""
+    input: Path | None = None
+    """Rows to predict for."""
+    output: Path | None = None
+    """File of the rows with their predictions."""
 
     data: SerializeAsAny[Source]
     checks: Checks
     task: SerializeAsAny[Task]
     model: SerializeAsAny[ModelSpec]
+    pretrain: Pretrain
     train: Train
     evaluate: Evaluate
     gate: Gate
     serve: Serve
+    tune: Tune = Tune()
+    predict: Predict = Predict()
 
 
 def load(composed: DictConfig) -> Config:

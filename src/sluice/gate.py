@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from sluice.metrics.significance import Interval
 from sluice.part import Part
 
 NOISE = 0.10
@@ -31,8 +30,8 @@ class Gate(Part):
     """Refuse when the challenger's weights are more than this times the champion's, in bytes."""
     max_slice_drop: float | None = Field(0.05, ge=0)
     """Refuse when the champion is better by more than this on any slice, beyond the bootstrap bound."""
-    min_slice_rows: int = Field(100, ge=10)
-    """Smaller slices say nothing and are not judged."""
+    min_behaviour: float | None = Field(None, gt=0, le=1)
+    """Least share of the behavioural checks of every kind that must hold."""
 
 
 class Bounds(Part):
@@ -41,14 +40,12 @@ class Bounds(Part):
     mean: float
     low: float
     high: float
-
-    @classmethod
-    def of(cls, interval: Interval) -> Bounds:
-        """The same numbers as a part that is stored in a receipt."""
-        return cls(mean=interval.mean, low=interval.low, high=interval.high)
+    p: float | None = None
+    """Of a paired permutation test: the chance of such a difference between models that are alike."""
 
     def __str__(self) -> str:
-        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+        chance = "" if self.p is None else f" p {self.p:.3f}"
+        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]{chance}"
 
 
 class Against(Part):
@@ -63,7 +60,7 @@ class Against(Part):
     size_ratio: float
     """Bytes of weights."""
     slices: dict[str, Bounds]
-    """Difference in accuracy-like score by slice, slices of at least `min_slice_rows` rows only."""
+    """Difference in the primary metric by slice, for slices that are large enough."""
     seen: int
     """Test rows that stand in the champion's training manifest."""
 
@@ -79,6 +76,8 @@ class Evidence(Part):
     """Challenger minus baselines that know nothing (majority): to be beaten beyond the bound."""
     strong: dict[str, Bounds]
     """Challenger minus baselines that a team would otherwise ship."""
+    behaviour: dict[str, float] | None = None
+    """Share of the behavioural checks that held, by kind; None where the training had no cases."""
     seen: int
     """Test rows that stand in the challenger's own training manifest."""
     champion: Against | None
@@ -111,7 +110,10 @@ class Verdict(Part):
 
 
 def verdict(evidence: Evidence, rules: Gate) -> Verdict:
-    """Apply every rule. A comparison with NaN is never true here, so what could not be measured refuses."""
+    """Apply every rule. A comparison with NaN is never true here, so what could not be measured refuses.
+
+    The order of the checks follows from names, not from the evidence: a receipt that is read gives the same verdict.
+    """
     checks = [*_alone(evidence, rules)]
     if evidence.champion:
         checks += _against(evidence.metric, evidence.champion, rules)
@@ -124,14 +126,22 @@ def _alone(evidence: Evidence, rules: Gate) -> Iterator[Check]:
     for metric, floor in {evidence.metric: 0.0, **(rules.floors or {})}.items():
         value = primary if metric == evidence.metric else evidence.scores.get(metric, math.nan)
         yield Check(name=f"{metric} floor", passed=value >= floor, found=f"{value:.4f}", rule=f"at least {floor:g}")
-    for name, bounds in evidence.trivial.items():
+    if rules.min_behaviour is not None:
+        for kind, share in sorted((evidence.behaviour or {"of any kind": math.nan}).items()):
+            yield Check(
+                name=f"behaviour: {kind}",
+                passed=share >= rules.min_behaviour,
+                found="not measured" if math.isnan(share) else f"{share:.4f}",
+                rule=f"at least {rules.min_behaviour:g}",
+            )
+    for name, bounds in sorted(evidence.trivial.items()):
         yield Check(
             name=f"{evidence.metric} over {name}",
             passed=bounds.low > 0,
             found=str(bounds),
             rule="lower bound above 0",
         )
-    for name, bounds in evidence.strong.items():
+    for name, bounds in sorted(evidence.strong.items()):
         margin = rules.baseline_margin
         yield Check(
             name=f"{evidence.metric} over {name}",
@@ -193,5 +203,5 @@ def _worst_slice(slices: dict[str, Bounds], limit: float) -> Check:
     measured = {name: bounds for name, bounds in slices.items() if not math.isnan(bounds.high)}
     if len(measured) < len(slices):
         return Check(name="worst slice", passed=False, found="a slice could not be measured", rule=rule)
-    name = min(measured, key=lambda one: measured[one].high)
+    name = min(measured, key=lambda one: (measured[one].high, one))
     return Check(name="worst slice", passed=measured[name].high >= -limit, found=f"{name} {measured[name]}", rule=rule)

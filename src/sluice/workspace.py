@@ -26,6 +26,10 @@ MANIFEST = "manifest.json"
 PACKAGE = Path(__file__).parent
 
 
+class Abandoned(Exception):  # noqa: N818 (no error, as StopIteration is none)
+    """Raised by a build that nobody wants any more: its folder goes, and the run that recorded it ends as killed."""
+
+
 @dataclass(frozen=True)
 class Output:
     """A finished stage: its folder, what it recorded, and whether this call made it."""
@@ -64,7 +68,11 @@ class Workspace:
             if (final / MANIFEST).exists():
                 return Output(final, key, json.loads((final / MANIFEST).read_text())["record"], fresh=False)
             partial.mkdir(exist_ok=True)
-            record = build(partial)
+            try:
+                record = build(partial)
+            except Abandoned:
+                shutil.rmtree(partial)
+                raise
             write_json(partial / MANIFEST, {"stage": stage, "key": key, "record": record})
             partial.rename(final)
         return Output(final, key, record, fresh=True)

@@ -8,7 +8,10 @@ from sluice.part import Part, digest
 from tests.conftest import REPOSITORY, compose_config
 
 CONF = REPOSITORY / "conf"
-GROUPS = ("data", "checks", "task", "model", "train", "evaluate", "gate", "serve", "experiment", "debug")
+GROUPS = (
+    "data", "checks", "task", "model", "pretrain", "train", "evaluate", "gate", "serve", "tune", "predict",
+    "experiment", "debug",
+)  # fmt: skip
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]
 GIVEN = {"files": ["data.train=rows.csv"], "hub": ["data.dataset=a/b"], "checkpoint": ["model.path=some/model"]}
 
@@ -38,7 +41,8 @@ def _changed(value: object) -> list[object]:
     if isinstance(value, tuple):
         return [(*value, "other")]
     if isinstance(value, dict):
-        return [{**value, "accuracy": 0.5}, {**value, "text": "7"}, {**value, "other": "other"}]
+        fewer = dict(list(value.items())[1:])
+        return [{**value, "accuracy": 0.5}, {**value, "text": "7"}, {**value, "other": "other"}, fewer]
     return [0.5, 1, 7, "x", "csv", Path("x"), {"accuracy": 0.5}]
 
 

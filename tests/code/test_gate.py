@@ -1,5 +1,6 @@
 """The gate is a pure function: these are its laws."""
 
+import json
 import math
 
 from hypothesis import given
@@ -64,6 +65,13 @@ def test_each_rule_refuses_by_itself():
     assert refusals(evidence(), Gate(min_gain=0.03)) == ["accuracy gain"]
 
 
+def test_every_kind_of_behaviour_must_hold_as_often_as_asked():
+    found = evidence(behaviour={"invariance": 0.95, "direction": 0.5})
+    assert refusals(found) == []
+    assert refusals(found, Gate(min_behaviour=0.9)) == ["behaviour: direction"]
+    assert refusals(evidence(), Gate(min_behaviour=0.9)) == ["behaviour: of any kind"]
+
+
 def test_a_noisy_machine_and_an_unknown_metric_refuse():
     assert refusals(evidence(champion=against(latency_control=1.2))) == ["latency against the champion"]
     assert refusals(evidence(), Gate(floors={"recall_at_5": 0.1})) == ["recall_at_5 floor"]
@@ -110,3 +118,16 @@ def test_a_better_challenger_never_does_worse(low: float, gain: float):
 def test_reasons_name_what_was_found_and_what_is_wanted():
     (reason,) = verdict(evidence(champion=against(size_ratio=3.0)), Gate()).reasons
     assert reason == "size against the champion: 3.00x; at most 2x"
+
+
+def test_the_verdict_on_evidence_that_was_written_and_read_is_the_same():
+    """JSON files are written with sorted keys."""
+    tied = {"label=z": bounds(0.0), "label=a": bounds(0.0)}
+    found = evidence(
+        champion=against(slices=tied),
+        behaviour={"minimum_functionality": 1.0, "invariance": 1.0},
+        strong={"tfidf": bounds(0.1), "bm25": bounds(0.2)},
+    )
+    read = Evidence.model_validate_json(json.dumps(json.loads(found.model_dump_json()), sort_keys=True))
+    rules = Gate(min_behaviour=0.5)
+    assert verdict(read, rules) == verdict(found, rules)

@@ -1,14 +1,24 @@
-"""Metrics against hand-made cases, intervals against known coverage."""
+"""Metrics against hand-made cases and scikit-learn."""
+
+import math
 
 import numpy as np
 import pytest
+import sklearn.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sluice.metrics.baselines import majority, tfidf_logistic
-from sluice.metrics.classification import Accuracy, CalibrationError, MacroF1, PerClass
-from sluice.metrics.significance import Sampling, bootstrap, paired_bootstrap
+from sluice.metrics.classification import (
+    Accuracy,
+    Auroc,
+    CalibrationError,
+    LogLoss,
+    MacroF1,
+    MatthewsCorrelation,
+    PerClass,
+)
 from tests.conftest import make_rows
-
-SAMPLING = Sampling(resamples=500, confidence=0.95, seed=0)
 
 
 def test_metrics_of_a_case_done_by_hand():
@@ -28,38 +38,38 @@ def test_calibration_error_of_a_sure_and_an_honest_model():
     assert CalibrationError().compute(predictions=honest, references=references)["ece"] == pytest.approx(0.0)
 
 
-def test_intervals_agree_with_the_metrics():
-    rng = np.random.default_rng(1)
-    references, predictions = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
-    found = bootstrap(predictions, references, 4, SAMPLING)
-    answers = {"references": references, "predictions": predictions}
-    assert found["accuracy"].mean == pytest.approx(Accuracy().compute(**answers)["accuracy"])
-    assert found["macro_f1"].mean == pytest.approx(MacroF1().compute(**answers)["macro_f1"])
-    assert found["accuracy"].low < found["accuracy"].mean < found["accuracy"].high
+def compute(metric, predictions, references) -> float:
+    (value,) = metric.compute(predictions=predictions, references=references).values()
+    return value
 
 
-def test_the_interval_of_a_coin_has_the_width_of_a_binomial():
-    references = np.zeros(1000, np.int64)
-    predictions = np.arange(1000) % 2
-    interval = bootstrap(predictions, references, 2, Sampling(2000, 0.95, 0))["accuracy"]
-    assert interval.high - interval.low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 1000), rel=0.1)
+@given(seed=st.integers(0, 10_000), classes=st.integers(2, 5), rows=st.integers(2, 60))
+@settings(max_examples=25, deadline=None)
+def test_scores_are_those_of_scikit_learn(seed: int, classes: int, rows: int):
+    rng = np.random.default_rng(seed)
+    references, predictions = rng.integers(0, classes, rows), rng.integers(0, classes, rows)
+    scores = rng.dirichlet(np.ones(classes), rows).round(1).astype(np.float32)  # rounded, so that there are ties
+    scores[:, 0] += 1e-3
+    areas = [
+        sklearn.metrics.roc_auc_score(references == one, scores[:, one])
+        for one in np.unique(references)
+        if len(np.unique(references)) > 1
+    ]
+    found = compute(Auroc(), scores, references)
+    assert math.isnan(found) if not areas else found == pytest.approx(np.mean(areas))
+    wanted = sklearn.metrics.matthews_corrcoef(references, predictions)
+    assert compute(MatthewsCorrelation(), predictions, references) == pytest.approx(wanted)
 
 
-def test_a_paired_difference_of_equal_models_is_nothing():
-    rng = np.random.default_rng(2)
-    references, predictions = rng.integers(0, 3, 300), rng.integers(0, 3, 300)
-    difference = paired_bootstrap(predictions, predictions, references, 3, SAMPLING)["accuracy"]
-    assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
+def test_auroc_leaves_out_a_class_that_no_row_has():
+    scores = [[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1]]
+    assert compute(Auroc(), scores, [0, 0, 1]) == 1.0
+    assert math.isnan(compute(Auroc(), scores, [0, 0, 0]))
 
 
-def test_pairing_sees_a_small_steady_gain():
-    """One point more on the same rows: unpaired intervals of 1,000 rows are three points wide on either side."""
-    rng = np.random.default_rng(3)
-    references = np.zeros(1000, np.int64)
-    other = (rng.random(1000) < 0.3).astype(np.int64)
-    ours = other.copy()
-    ours[np.flatnonzero(other)[:15]] = 0
-    assert paired_bootstrap(ours, other, references, 2, SAMPLING)["accuracy"].low > 0
+def test_log_loss_of_a_case_done_by_hand():
+    found = compute(LogLoss(), [[0.5, 0.5], [0.0, 1.0]], [0, 0])
+    assert found == pytest.approx((-math.log(0.5) - math.log(1e-7)) / 2)
 
 
 def test_baselines():

@@ -67,6 +67,8 @@ def mistake(capfd, *arguments: str, stage: str = "train") -> str:
         (["name=Not A Name"], "name=Not A Name"),
         (["data=files", "data.train=/nowhere/rows.csv"], "/nowhere/rows.csv"),
         (["model=checkpoint", "model.path=/nowhere/model"], "/nowhere/model does not exist"),
+        (["pretrain.max_steps=5"], "unknown setting pretrain.max_steps. Known: enabled"),
+        (["pretrain=mlm", "pretrain.corpus=/nowhere/*.txt"], "pretrain.corpus=/nowhere/*.txt matches no file"),
         (["tracking_uri=http://127.0.0.1:9"], "no MLflow server answers at http://127.0.0.1:9"),
     ],
 )

@@ -3,6 +3,7 @@
 Only what makes it quick is added: small rows in place of the default ones, `debug=fast`, and a root in that folder.
 """
 
+import json
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ ELSEWHERE = {
     "ui": "tests/e2e",
     "bench-train": "people: it takes minutes",
     "bench-kills": "people: it takes minutes",
+    "bench-pretrain": "people: it takes hours",
 }
 """Commands that are not run here, and what runs them."""
 REFUSED = 1
@@ -53,6 +55,9 @@ def desk(tmp_path: Path):
     """A folder with the files that the pages name, and a house that commands run in."""
     write(tmp_path / "rows.csv", "text", "label")
     write(tmp_path / "reviews.csv", "review", "stars")
+    articles = [json.dumps({"body": text}) + "\n" for text, _ in make_rows(400, seed=1)]
+    (tmp_path / "articles").mkdir()
+    (tmp_path / "articles" / "one.jsonl").write_text("".join(articles))
     house = House(tmp_path / "mlruns", tmp_path / "rows.csv")
     yield house
     house.close()

@@ -41,7 +41,11 @@ def command(port: int) -> list[str]:
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Nothing of the developer's own: an empty BENTOML_HOME, no configuration, the code by its path."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SLUICE_", "BENTOML_"))}
-    own = {"BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(ROOT)}
+    own = {
+        "BENTOML_HOME": str(home / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+    }
     return {**kept, **own, **more}
 
 

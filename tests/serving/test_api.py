@@ -42,7 +42,9 @@ def test_one_text(client: httpx.Client, predictor: Predictor) -> None:
 def test_many_texts_keep_their_order(client: httpx.Client, predictor: Predictor) -> None:
     answer = client.post(ROUTE, json={"input": TEXTS, "options": {"top_k": 2}}).json()
     direct = predictor.predict(TEXTS, ClassificationOptions(top_k=2))
-    assert answer["results"] == [result.model_dump() for result in direct.results]
+    for told, result in zip(answer["results"], direct.results, strict=True):
+        assert told["label"] == result.label
+        assert told["scores"] == pytest.approx(result.scores, abs=1e-6)  # two processes, so other threads' sums
     assert len({result["label"] for result in answer["results"]}) > 1
     assert answer["usage"] == {"texts": len(TEXTS), "tokens": direct.tokens}
 

@@ -1,95 +1,84 @@
-"""One model on its test rows: figures, intervals, baselines beside them, what it got wrong."""
+"""One model on its test rows: figures, intervals, baselines beside them, slices, behaviour, what it got wrong."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from sluice.evaluation.plots import PLOTS
+from sluice.evaluation import behaviour, slices
+from sluice.evaluation.abstention import settle
+from sluice.evaluation.errors import write_errors
+from sluice.evaluation.plots import PLOTS, forest
+from sluice.evaluation.scored import Scored
 from sluice.evaluation.settings import Evaluate
+from sluice.evaluation.testset import TestSet
 from sluice.files import write_json
 from sluice.inference.predictor import Predictor
-from sluice.metrics.significance import Interval, Sampling
-from sluice.tasks.task import Baselines, Columns, Task
+from sluice.metrics.significance import Resampler, Tally, plain
+from sluice.tasks.task import Baselines, Columns
 
 
 def measure(
     predictor: Predictor,
-    test: Columns,
-    baselines: Baselines,
+    test: TestSet,
+    validation: Columns | None,
     settings: Evaluate,
     *,
     seed: int,
     folder: Path,
     keep_texts: bool,
 ) -> dict[str, Any]:
-    """Score the test rows and write tables and plots into `folder`. Returns the record of the evaluation."""
-    task, labels = predictor.task, predictor.bundle.labels
-    logits = predictor.logits(test["text"])
-    references = task.references(test, labels)
-    predictions = logits.argmax(axis=1)
-    sampling = settings.sampling(seed)
-    compared = compare(task, predictions, references, len(labels), baselines, sampling)
+    """Score the test rows and write tables and plots into `folder`. Returns the record of the evaluation.
+
+    A threshold is chosen on the `validation` rows, which are read for nothing else.
+    """
+    scored = Scored.of(predictor, test.rows)
+    resampler = Resampler(len(scored.references), settings.sampling(seed))
+    ready = Scored.of(predictor, validation) if validation else None
+    abstention, silence = settle(settings.abstain, settings.out_of_scope, ready, scored, resampler)
+    tried = behaviour.try_cases(predictor, test.cases)
+    own = resampler.intervals(scored.tally)
+    metric = scored.task.primary_metric
+    parts = slices.divide(test.rows, settings.slices, settings.min_slice_rows)
+    judged = slices.judge(scored.tally, metric, parts, resampler)
     record = {
-        "rows": len(references),
-        "metrics": task.metrics(logits, references),
-        "intervals": _plain(task.intervals(predictions, references, len(labels), sampling)),
-        "baselines": {name: _plain(figures) for name, figures in compared.items()},
-        "labels": task.breakdown(predictions, references, labels),
+        "rows": len(scored.references),
+        "primary": metric,
+        "metrics": scored.metrics(abstention),
+        "intervals": plain(own),
+        "baselines": compare(scored, test.baselines, resampler),
+        "labels": scored.task.breakdown(scored.predictions, scored.references, scored.labels),
+        "slices": slices.record(judged),
+        "behaviour": {"shares": behaviour.shares(tried), "cases": behaviour.record(tried)},
+        "silence": silence,
+        "abstention": abstention.model_dump() if abstention else None,
     }
     write_json(folder / "evaluation.json", record)
-    for plot in task.plots:
-        PLOTS[plot](predictions, references, labels, folder / f"{plot}.png")
-    _write_errors(folder / "errors.csv", logits, references, labels, test, settings.errors, keep_texts)
+    for plot in scored.task.plots:
+        PLOTS[plot](scored, folder / f"{plot}.png")
+    if judged:
+        slices.write_csv(folder / "slices.csv", judged, metric)
+        forest(judged, own[metric], metric, folder / "slices.png")
+    if tried:
+        behaviour.write_csv(folder / "behaviour.csv", tried, keep_texts)
+    write_errors(folder, scored, test.rows, settings.errors, keep_texts)
     return record
 
 
-def compare(
-    task: Task,
-    predictions: npt.NDArray[np.integer],
-    references: npt.NDArray[np.integer],
-    classes: int,
-    baselines: Baselines,
-    sampling: Sampling,
-) -> dict[str, dict[str, Interval]]:
+def compare(scored: Scored, baselines: Baselines, resampler: Resampler) -> dict[str, dict[str, dict[str, float]]]:
     """By baseline: its own figures, and `model - <metric>`, the model minus it on the same rows."""
     found = {}
     for name, guesses in {**baselines.trivial, **baselines.strong}.items():
-        own = task.intervals(guesses, references, classes, sampling)
-        margins = task.differences(predictions, guesses, references, classes, sampling)
-        found[name] = {**own, **{f"model - {metric}": value for metric, value in margins.items()}}
+        theirs = scored.task.tally(guesses, scored.references, len(scored.labels))
+        margins = margin(scored.tally, theirs, resampler)
+        found[name] = {
+            **plain(resampler.intervals(theirs)),
+            **{f"model - {metric}": value for metric, value in margins.items()},
+        }
     return found
 
 
-def _plain(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: asdict(interval) for name, interval in intervals.items()}
-
-
-def _write_errors(
-    path: Path,
-    logits: npt.NDArray[np.floating],
-    references: npt.NDArray[np.integer],
-    labels: Sequence[str],
-    test: Columns,
-    count: int,
-    keep_texts: bool,
-) -> None:
-    """The wrong answers that the model was surest of, surest first."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    confidence = (shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
-    predictions = logits.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != references)
-    surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["confidence", "predicted", "label", "origin", *(["text"] if keep_texts else [])])
-        for row in surest.tolist():
-            text = [test["text"][row]] if keep_texts else []
-            names = [labels[predictions[row]], labels[references[row]]]
-            writer.writerow([f"{confidence[row]:.4f}", *names, test["origin"][row], *text])
+def margin(ours: Tally, theirs: Tally, resampler: Resampler) -> dict[str, dict[str, float]]:
+    """Ours minus theirs by metric, with bounds and the p of a permutation test."""
+    bounds, chances = plain(resampler.differences(ours, theirs)), resampler.p_values(ours, theirs)
+    return {metric: {**bounds[metric], "p": chances[metric]} for metric in bounds}

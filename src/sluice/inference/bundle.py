@@ -29,8 +29,19 @@ class Lineage(Part):
     """SHA-256 of the configuration that made it."""
     git: str
     """Commit of the code, `+dirty` where files were changed, `none` outside a repository."""
+    pretraining: str | None = None
+    """SHA-256 of the pretrained folder that it started from; none for its own or a checkpoint's weights."""
     run: str | None = None
     """MLflow run that trained it."""
+
+
+class Abstention(Part):
+    """When the model had better not answer."""
+
+    threshold: float
+    """Least confidence of an answer: the probability of the most probable label, `out_of_scope` aside."""
+    out_of_scope: str | None = None
+    """The label that stands for no answer, which is also given below the threshold."""
 
 
 class Bundle(Part):
@@ -44,6 +55,8 @@ class Bundle(Part):
     lineage: Lineage
     metrics: dict[str, float] = {}
     """Headline figures on the test split."""
+    abstention: Abstention | None = None
+    """None where no threshold was asked for."""
 
     @classmethod
     def read(cls, folder: Path) -> Bundle:

@@ -10,7 +10,15 @@ import datasets
 import evaluate
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+from scipy.stats import rankdata
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    precision_recall_fscore_support,
+)
+
+from sluice.metrics.selective import risk_coverage
 
 LABELS = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
 SCORES = datasets.Features(
@@ -46,6 +54,13 @@ class MacroF1(_Metric):
         return {"macro_f1": float(f1_score(references, predictions, average="macro", zero_division=0.0))}
 
 
+class MatthewsCorrelation(_Metric):
+    """Correlation of predictions and references, 1 at best, 0 for guessing whatever the balance (Gorodkin 2004)."""
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        return {"mcc": float(matthews_corrcoef(references, predictions))}
+
+
 class PerClass(_Metric):
     """Precision, recall, F1 and support of every label index from 0 to `classes` - 1."""
 
@@ -73,6 +88,56 @@ class CalibrationError(_Metric):
         self, predictions: Sequence[Sequence[float]], references: Sequence[int], bins: int = 15
     ) -> dict[str, float]:
         return {"ece": expected_calibration_error(np.asarray(predictions), np.asarray(references), bins)}
+
+
+class Auroc(_Metric):
+    """Area under the ROC curve of each class against the rest, mean over the classes that occur.
+
+    `predictions` are probabilities, shape (rows, classes). NaN where only one class occurs.
+    """
+
+    features = SCORES
+
+    def _compute(self, predictions: Sequence[Sequence[float]], references: Sequence[int]) -> dict[str, float]:
+        scores, answers = np.asarray(predictions), np.asarray(references)
+        areas = [_area(scores[:, index], answers == index) for index in np.unique(answers)]
+        return {"auroc": float(np.mean(areas))}
+
+
+class LogLoss(_Metric):
+    """Mean negative log probability of the right answer, in nats; a probability counts as at least 1e-7.
+
+    `predictions` are probabilities, shape (rows, classes).
+    """
+
+    features = SCORES
+
+    def _compute(self, predictions: Sequence[Sequence[float]], references: Sequence[int]) -> dict[str, float]:
+        right = np.asarray(predictions)[np.arange(len(references)), np.asarray(references)]
+        return {"log_loss": float(-np.log(np.maximum(right, 1e-7)).mean())}
+
+
+class RiskCoverageArea(_Metric):
+    """Area under the curve of error against coverage, surest answers first: 0 at best, the error rate for no ranking.
+
+    `predictions` are probabilities, shape (rows, classes).
+    """
+
+    features = SCORES
+
+    def _compute(self, predictions: Sequence[Sequence[float]], references: Sequence[int]) -> dict[str, float]:
+        scores = np.asarray(predictions)
+        _, risk = risk_coverage(scores.max(axis=1), scores.argmax(axis=1) == np.asarray(references))
+        return {"aurc": float(risk.mean())}
+
+
+def _area(scores: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]) -> float:
+    """The chance that a positive row scores above a negative one (Mann & Whitney 1947), ties counted half."""
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not negatives:
+        return float("nan")
+    ranks = float(rankdata(scores)[positive].sum())
+    return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
 
 
 def expected_calibration_error(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ class Checkpoint(ModelSpec):
         folder = self._folder()
         return folder_digest(folder) if folder else digest([self.path, self.revision])
 
-    def tokenizer(self, texts: Sequence[str], max_length: int) -> PreTrainedTokenizerBase:
+    def tokenizer(self, texts: Iterable[str], max_length: int) -> PreTrainedTokenizerBase:
         """The checkpoint's own tokenizer."""
         from transformers import AutoTokenizer
 
@@ -44,7 +44,16 @@ class Checkpoint(ModelSpec):
         """The checkpoint's backbone under the head of `model_class`, in float32."""
         import torch
 
-        return self._load(model_class, dtype=torch.float32, ignore_mismatched_sizes=True, **label_maps(labels))
+        options = {**self.options(), **label_maps(labels)}
+        return self._load(model_class, dtype=torch.float32, ignore_mismatched_sizes=True, **options)
+
+    def options(self) -> dict[str, Any]:
+        """What of the checkpoint's configuration is to be otherwise."""
+        return {}
+
+    def pretrained(self, folder: Path) -> ModelSpec:
+        """The same model after more reading."""
+        return Checkpoint(path=str(folder))
 
     def _load(self, auto: Any, **options: Any) -> Any:
         folder = self._folder()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from sluice.models.checkpoint import Checkpoint
 from sluice.models.spec import ModelSpec, label_maps
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+ATTENTION = "eager"
+"""Fused attention's backward pass costs more than plain matrix products at the lengths of a row of text."""
 SPECIAL = {
     "pad_token": "<pad>",
     "cls_token": "<s>",
@@ -45,7 +49,7 @@ class Encoder(ModelSpec):
         """The configuration is all there is."""
         return self.digest()
 
-    def tokenizer(self, texts: Sequence[str], max_length: int) -> PreTrainedTokenizerBase:
+    def tokenizer(self, texts: Iterable[str], max_length: int) -> PreTrainedTokenizerBase:
         """Byte-level BPE: unlike WordPiece's trainer, its trainer gives the same vocabulary every time."""
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
         from transformers import PreTrainedTokenizerFast
@@ -101,11 +105,20 @@ class Encoder(ModelSpec):
             eos_token_id=tokenizer.sep_token_id,
             **label_maps(labels),
         )
-        # Fused attention's backward pass costs more than plain matrix products at the lengths of a row of text.
-        model = model_class.from_config(config, attn_implementation="eager")
+        model = model_class.from_config(config, attn_implementation=ATTENTION)
         if self.embeddings == "lsa":
             self._start_embeddings(model, tokenizer, ids)
         return model
+
+    def backbone(self) -> ModelSpec:
+        """Without dropout: there is far more text than the model could learn by heart."""
+        return self.model_copy(update={"embedding_dropout": 0.0, "classifier_dropout": 0.0})
+
+    def pretrained(self, folder: Path) -> ModelSpec:
+        """The pretrained weights, with this recipe's dropouts."""
+        return Pretrained(
+            path=str(folder), embedding_dropout=self.embedding_dropout, classifier_dropout=self.classifier_dropout
+        )
 
     @staticmethod
     def _start_embeddings(
@@ -122,3 +135,18 @@ class Encoder(ModelSpec):
         known[tokenizer.all_special_ids] = False
         with torch.no_grad():
             weight[known] = model.config.initializer_range * vectors[known]
+
+
+class Pretrained(Checkpoint):
+    """An `Encoder` after pretraining."""
+
+    embedding_dropout: float
+    classifier_dropout: float
+
+    def options(self) -> dict[str, Any]:
+        """What a fine-tuning chooses for itself."""
+        return {
+            "embedding_dropout": self.embedding_dropout,
+            "classifier_dropout": self.classifier_dropout,
+            "attn_implementation": ATTENTION,
+        }

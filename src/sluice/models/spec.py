@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluice.part import Part
@@ -20,8 +21,8 @@ class ModelSpec(Part, ABC):
         """SHA-256 of everything that the model starts from."""
 
     @abstractmethod
-    def tokenizer(self, texts: Sequence[str], max_length: int) -> PreTrainedTokenizerBase:
-        """A tokenizer; one that is trained sees `texts`, the training rows, only."""
+    def tokenizer(self, texts: Iterable[str], max_length: int) -> PreTrainedTokenizerBase:
+        """A tokenizer; one that is trained sees `texts` only: training rows, or what is pretrained on."""
 
     @abstractmethod
     def model(
@@ -36,9 +37,19 @@ class ModelSpec(Part, ABC):
         Seed torch before: new weights are drawn.
         """
 
+    def backbone(self) -> ModelSpec:
+        """What of this recipe pretraining depends on: recipes that agree in it share one pretraining."""
+        return self
+
+    @abstractmethod
+    def pretrained(self, folder: Path) -> ModelSpec:
+        """This recipe, starting from a pretrained folder."""
+
 
 def label_maps(labels: Sequence[str]) -> dict[str, Any]:
-    """The label names in the form that transformers keeps in `config.json`."""
+    """The label names in the form that transformers keeps in `config.json`; nothing for a model without labels."""
+    if not labels:
+        return {}
     return {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},

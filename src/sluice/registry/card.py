@@ -33,6 +33,7 @@ Weakest labels: {weak}.
 | rows | {sides} |
 | data digest | `{lineage.data}` |
 | split digest | `{lineage.split}` |
+| pretraining digest | `{lineage.pretraining or "none"}` |
 | configuration digest | `{lineage.config}` |
 | code | `{lineage.git}` |
 | run | `{lineage.run}` |

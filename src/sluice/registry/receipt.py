@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sluice.errors import UserError
+from sluice.evaluation.settings import Evaluate
 from sluice.files import write_json, write_text
 from sluice.gate import Evidence, Gate, Verdict
 from sluice.part import Part
@@ -51,8 +52,8 @@ class Receipt(Part):
     rules: Gate
     verdict: Verdict
     seed: int
-    resamples: int
-    confidence: float
+    settings: Evaluate
+    """How the figures were measured."""
     versions: dict[str, str]
     """Libraries that the figures were made with."""
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from sluice.registry.store import Store
+from sluice.workspace import Abandoned
 
 KEY = "sluice.key"
 PARENT = "mlflow.parentRunId"
@@ -26,6 +29,10 @@ class Run:
         from mlflow.entities import Param
 
         self.store.client.log_batch(self.id, params=[Param(key, str(value)) for key, value in values.items()])
+
+    def logged_params(self) -> dict[str, str]:
+        """The parameters that stand already."""
+        return dict(self.store.client.get_run(self.id).data.params)
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log figures; a `/` in a name makes a group on MLflow's page."""
@@ -70,8 +77,8 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the run by what happened; a killed process leaves it RUNNING, and the next start takes it up again."""
-        status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
-        self.finish(status)
+        stopped = kind is not None and issubclass(kind, KeyboardInterrupt | Abandoned)
+        self.finish("FINISHED" if kind is None else "KILLED" if stopped else "FAILED")
 
 
 def open_run(
@@ -82,12 +89,28 @@ def open_run(
     parent: Run | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Run:
-    """The run with this key, set to running again, or a new one."""
+    """The run with this key, set to running again, or a new one: processes that ask at once get the same."""
     experiment_id = store.experiment(experiment)
-    found = store.client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
-    if found:
-        run_id = found[0].info.run_id
-        store.client.update_run(run_id, "RUNNING", name)
-        return Run(store, run_id)
-    marks = {KEY: key, **(tags or {}), **({PARENT: parent.id} if parent else {})}
-    return Run(store, store.client.create_run(experiment_id, tags=marks, run_name=name).info.run_id)
+    store.root.mkdir(parents=True, exist_ok=True)
+    with FileLock(store.root / ".runs.lock"):
+        found = store.client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
+        if not found:
+            marks = {KEY: key, **(tags or {}), **({PARENT: parent.id} if parent else {})}
+            made = store.client.create_run(experiment_id, tags=marks, run_name=name)
+            return Run(store, made.info.run_id)
+    run = Run(store, found[0].info.run_id)
+    store.client.update_run(run.id, "RUNNING", name)
+    if parent:
+        run.tags({PARENT: parent.id})
+    return run
+
+
+def end_below(run: Run, status: str) -> None:
+    """End the runs under a run, at any depth, that still count as running."""
+    client = run.store.client
+    experiment = client.get_run(run.id).info.experiment_id
+    for found in client.search_runs([experiment], f"tags.`{PARENT}` = '{run.id}'", max_results=10_000):
+        child = Run(run.store, found.info.run_id)
+        end_below(child, status)
+        if found.info.status == "RUNNING":
+            child.finish(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from sluice.metrics.significance import Interval, Sampling
+    from sluice.metrics.significance import Tally
 
 
 class ClassificationOptions(BaseModel):
@@ -38,11 +39,10 @@ class Classification(Task):
 
     name: ClassVar[str] = "classification"
     columns: ClassVar[tuple[str, ...]] = ("text", "label")
-    slice_columns: ClassVar[tuple[str, ...]] = ("label",)
     primary_metric: ClassVar[str] = "accuracy"
     Options: ClassVar[type[BaseModel]] = ClassificationOptions
     Result: ClassVar[type[BaseModel]] = ClassificationResult
-    plots: ClassVar[tuple[str, ...]] = ("confusion",)
+    plots: ClassVar[tuple[str, ...]] = ("confusion", "reliability", "risk_coverage")
     example: ClassVar[str] = "Compute the shortest path between two nodes of a weighted graph."
 
     def labels(self, rows: Columns) -> list[str]:
@@ -74,16 +74,32 @@ class Classification(Task):
         """Class scores before the softmax, shape (batch, labels)."""
         return model(**batch).logits
 
-    def metrics(self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]) -> dict[str, float]:
-        """Accuracy, macro F1 and expected calibration error."""
-        from sluice.metrics.classification import Accuracy, CalibrationError, MacroF1
+    def predictions(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+        """The most probable label."""
+        import numpy as np
 
-        predictions = logits.argmax(axis=1)
-        return {
-            **Accuracy().compute(predictions=predictions, references=references),
-            **MacroF1().compute(predictions=predictions, references=references),
-            **CalibrationError().compute(predictions=softmax(logits), references=references),
-        }
+        return logits.argmax(axis=1).astype(np.int64)
+
+    def probabilities(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Softmax."""
+        return softmax(logits)
+
+    def metrics(self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]) -> dict[str, float]:
+        """Accuracy, macro F1, Matthews correlation, and what the probabilities are worth."""
+        from sluice.metrics import classification as metrics
+
+        figures: dict[str, float] = {}
+        for of_labels in (metrics.Accuracy(), metrics.MacroF1(), metrics.MatthewsCorrelation()):
+            figures |= of_labels.compute(predictions=self.predictions(logits), references=references)
+        probabilities = self.probabilities(logits)
+        for of_scores in (
+            metrics.CalibrationError(),
+            metrics.Auroc(),
+            metrics.LogLoss(),
+            metrics.RiskCoverageArea(),
+        ):
+            figures |= of_scores.compute(predictions=probabilities, references=references)
+        return {name: value for name, value in figures.items() if not math.isnan(value)}
 
     def decode(self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel) -> list[BaseModel]:
         """The most probable label and the probabilities of all, or of the `top_k` first."""
@@ -102,30 +118,16 @@ class Classification(Task):
         figures = PerClass().compute(predictions=predictions, references=references, classes=len(labels))
         return {label: {key: figures[key][index] for key in figures} for index, label in enumerate(labels)}
 
-    def intervals(
+    def tally(
         self,
         predictions: npt.NDArray[np.integer],
         references: npt.NDArray[np.integer],
         classes: int,
-        sampling: Sampling,
-    ) -> dict[str, Interval]:
-        """Accuracy and macro F1 with bootstrap bounds."""
-        from sluice.metrics.significance import bootstrap
+    ) -> Tally:
+        """Accuracy and macro F1."""
+        from sluice.metrics.tallies import label_tally
 
-        return bootstrap(predictions, references, classes, sampling)
-
-    def differences(
-        self,
-        challenger: npt.NDArray[np.integer],
-        other: npt.NDArray[np.integer],
-        references: npt.NDArray[np.integer],
-        classes: int,
-        sampling: Sampling,
-    ) -> dict[str, Interval]:
-        """Differences in accuracy and macro F1 with paired bootstrap bounds."""
-        from sluice.metrics.significance import paired_bootstrap
-
-        return paired_bootstrap(challenger, other, references, classes, sampling)
+        return label_tally(predictions, references, classes)
 
     def baselines(self, train: Columns, test: Columns, labels: Sequence[str]) -> Baselines:
         """The majority label, and TF-IDF + logistic regression."""

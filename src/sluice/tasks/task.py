@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from sluice.metrics.significance import Interval, Sampling
+    from sluice.metrics.significance import Tally
 
 Columns = Mapping[str, Sequence[Any]]
 """Rows by column: every sequence has one entry a row."""
@@ -38,8 +38,6 @@ class Task(Part, ABC):
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
     """The columns that a row must have."""
-    slice_columns: ClassVar[tuple[str, ...]] = ()
-    """Columns whose values make the slices on which models are compared."""
     primary_metric: ClassVar[str]
     """The metric that chooses the best checkpoint and that the gate compares: higher is better."""
     Options: ClassVar[type[BaseModel]]
@@ -75,8 +73,19 @@ class Task(Part, ABC):
         """The model's raw scores for a padded batch, shape (batch, labels)."""
 
     @abstractmethod
+    def predictions(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+        """The answer of each row as an index into the labels, shape (rows,)."""
+
+    @abstractmethod
+    def probabilities(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """How probable each label is, shape (rows, labels)."""
+
+    @abstractmethod
     def metrics(self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]) -> dict[str, float]:
-        """The headline figures, computed by `evaluate.Metric` subclasses. Shapes (rows, labels) and (rows,)."""
+        """All figures, by `evaluate.Metric` subclasses; what these rows cannot show is left out.
+
+        Shapes (rows, labels) and (rows,).
+        """
 
     @abstractmethod
     def decode(self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel) -> list[BaseModel]:
@@ -92,25 +101,13 @@ class Task(Part, ABC):
         """Figures by label name."""
 
     @abstractmethod
-    def intervals(
+    def tally(
         self,
         predictions: npt.NDArray[np.integer],
         references: npt.NDArray[np.integer],
         classes: int,
-        sampling: Sampling,
-    ) -> dict[str, Interval]:
-        """The headline figures with bootstrap bounds."""
-
-    @abstractmethod
-    def differences(
-        self,
-        challenger: npt.NDArray[np.integer],
-        other: npt.NDArray[np.integer],
-        references: npt.NDArray[np.integer],
-        classes: int,
-        sampling: Sampling,
-    ) -> dict[str, Interval]:
-        """Challenger minus other on the same rows, with paired bootstrap bounds."""
+    ) -> Tally:
+        """What to count of each row, so that the headline figures of any rows follow: bounds and slices rest on it."""
 
     @abstractmethod
     def baselines(self, train: Columns, test: Columns, labels: Sequence[str]) -> Baselines:

@@ -1,0 +1,149 @@
+"""The transformers Trainer as pretraining uses it: masks drawn in the step, our loss, held-out text measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_callback import ProgressCallback
+from transformers.utils.logging import disable_progress_bar
+
+from sluice.training.checkpoints import Keeper
+from sluice.training.precision import resolve_precision
+from sluice.training.pretraining.loss import hidden_only, hide, masked_loss
+from sluice.training.pretraining.settings import Pretrain
+from sluice.training.pretraining.tokens import Ids, Order
+from sluice.training.reporter import Log, reporter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class PreTrainer(Trainer):
+    """A Trainer whose steps follow from the seed and the step alone, so that a killed run repeats them exactly."""
+
+    def __init__(self, settings: Pretrain, tokenizer: PreTrainedTokenizerBase, **options: Any) -> None:
+        super().__init__(**options)
+        self.settings = settings
+        self.hide = partial(
+            hide, share=settings.mask_share, mask=tokenizer.mask_token_id, special=tokenizer.all_special_ids
+        )
+        self.model_accepts_loss_kwargs = False  # the loss is a plain mean
+
+    def autocast(self) -> torch.autocast:
+        """Not Trainer's own for bf16: that would widen the whole vocabulary's scores to float32 on their way out."""
+        enabled = resolve_precision(self.settings.precision) == "bf16"
+        return torch.autocast(self.args.device.type, torch.bfloat16, enabled)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        draws = self.args.max_steps * self.args.train_batch_size * self.args.world_size
+        return Order(len(self.train_dataset), draws, self.settings.seed)
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
+        """Draw masks here and not in the collator, which runs a batch ahead: a resumed run must draw the same."""
+        ids, labels = self.hide(inputs["input_ids"])
+        with self.autocast():
+            return model(input_ids=ids, labels=labels).loss
+
+    def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
+        """Measure the held-out sequences; Trainer's own way would gather the scores of the whole vocabulary."""
+        ids = torch.from_numpy(self.eval_dataset.astype(np.int64)).to(self.args.device)
+        with self.autocast():
+            figures = measure(self.model, torch.split(ids, 2 * self.settings.batch_size), self.hide)
+        named = {f"eval_{name}": value for name, value in figures.items()}
+        self.log({**named})
+        return named
+
+
+def make_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Ids,
+    held_out: Ids,
+    settings: Pretrain,
+    folder: Path,
+    log: Log,
+) -> PreTrainer:
+    """A Trainer over mapped token sequences, shapes (sequences, length)."""
+    disable_progress_bar()  # of saving: the training has one of its own
+    # ModernBERT then computes the vocabulary's scores for hidden tokens only: a step takes 0.4 of the time. Set on the
+    # model and not in its configuration, which is saved and would surprise whoever opens the folder.
+    model.sparse_prediction = True
+    model.loss_function = masked_loss
+    steps = total_steps(settings, len(train))
+    trainer = PreTrainer(
+        settings,
+        tokenizer,
+        model=model,
+        args=_arguments(settings, steps, folder),
+        train_dataset=train,
+        eval_dataset=held_out,
+        data_collator=_stack,
+        callbacks=[Keeper(max(1, math.ceil(steps / settings.checkpoints)))],
+    )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(reporter(log))
+    return trainer
+
+
+def measure(model: Any, batches: Sequence[torch.Tensor], hide: Any) -> dict[str, float]:
+    """Loss (nats), accuracy and perplexity of guessing hidden tokens, the same ones every time it is asked.
+
+    The perplexity is that of several tokens hidden at once, so above what hiding one at a time would give.
+    """
+    model.eval()
+    generator = torch.Generator(batches[0].device).manual_seed(0)
+    loss = right = count = 0.0
+    with torch.no_grad():
+        for batch in batches:
+            ids, labels = hide(batch, generator=generator)
+            logits, wanted = hidden_only(model(input_ids=ids, labels=labels).logits, labels)
+            loss += torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum").item()
+            right += (logits.argmax(dim=-1) == wanted).sum().item()
+            count += len(wanted)
+    return {"loss": loss / count, "accuracy": right / count, "perplexity": math.exp(loss / count)}
+
+
+def total_steps(settings: Pretrain, sequences: int) -> int:
+    """Optimizer steps of the whole pretraining."""
+    if settings.epochs is None:
+        return settings.max_steps
+    return math.ceil(sequences * settings.epochs / settings.batch_size)
+
+
+def _stack(rows: Sequence[Ids]) -> dict[str, torch.Tensor]:
+    return {"input_ids": torch.from_numpy(np.stack(rows).astype(np.int64))}
+
+
+def _arguments(settings: Pretrain, steps: int, folder: Path) -> TrainingArguments:
+    interval = max(1, math.ceil(steps / settings.evaluations))
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        optim=settings.optimizer,
+        use_cpu=not torch.cuda.is_available(),
+        fp16=resolve_precision(settings.precision) == "fp16",
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        metric_for_best_model="loss",
+        logging_steps=max(1, steps // 50),
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        report_to="none",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        disable_tqdm=False,
+    )

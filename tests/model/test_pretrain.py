@@ -1,0 +1,388 @@
+"""What a correct pretraining does: streams, hides what it should, learns, and goes on after a kill."""
+
+import json
+import math
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections import Counter
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sluice.data.corpus import Corpus
+from sluice.errors import UserError
+from sluice.models.checkpoint import Checkpoint
+from sluice.models.encoder import Encoder
+from sluice.training.pretraining.pretrain import MODEL, UNDER_WAY, pretrain
+from sluice.training.pretraining.settings import Pretrain
+from tests.conftest import FILLER, REPOSITORY, compose_config, make_rows
+
+SPEC = Encoder(vocabulary=400, hidden=32, layers=2, heads=2, feed_forward=48)
+LENGTH = 32
+TEXTS = [text for text, _ in make_rows(300)]
+SETTINGS = {
+    "max_steps": 30,
+    "batch_size": 8,
+    "sequence_length": LENGTH,
+    "learning_rate": 1e-2,
+    "precision": "fp32",
+    "evaluations": 2,
+}
+
+
+def listed(*shards: list[str]) -> Corpus:
+    """A corpus of shards that are just listed."""
+    return Corpus(digest="listed", shards=[lambda left_out, texts=texts: iter(texts) for texts in shards])
+
+
+def made(folder: Path, corpus: Corpus | None = None, spec=SPEC, log=lambda values, step: None, **changes):
+    """A pretraining on the toy texts; returns its record."""
+    settings = Pretrain.model_validate({**SETTINGS, **changes})
+    return pretrain(corpus or listed(TEXTS), spec.backbone(), settings, max_length=LENGTH, folder=folder, log=log)
+
+
+def opened(folder: Path):
+    from transformers import AutoModelForMaskedLM
+
+    return AutoModelForMaskedLM.from_pretrained(folder / MODEL)
+
+
+def weights(model) -> np.ndarray:
+    return np.concatenate([parameter.detach().numpy().ravel() for parameter in model.parameters()])
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory):
+    """The folder and the record of the toy pretraining."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    return folder, made(folder)
+
+
+def test_the_folder_is_a_plain_masked_language_model(pretrained):
+    from transformers import AutoTokenizer, pipeline
+
+    folder, record = pretrained
+    assert opened(folder).config.sparse_prediction is False
+    tokenizer = AutoTokenizer.from_pretrained(folder / MODEL)
+    assert tokenizer.model_max_length == LENGTH
+    answer = pipeline("fill-mask", model=str(folder / MODEL))(f"the old {tokenizer.mask_token} iron and tin")
+    assert answer[0]["score"] > 0
+    assert record["tokens_seen"] == 30 * 8 * LENGTH
+    assert record["documents"] == len(TEXTS)
+
+
+def test_it_starts_at_chance_and_learns_what_can_be_guessed(tmp_path: Path):
+    """Each document says one word over and over, so that a hidden one follows from those around it."""
+    record = made(tmp_path, listed([" ".join([word] * 40) for word in FILLER] * 20), max_steps=120)
+    (_, first), *_ = record["curve"]
+    assert first == pytest.approx(math.log(300), abs=0.7)
+    held_out = record["held_out"]
+    assert held_out["accuracy"] > 0.9
+    assert held_out["loss"] < 0.5
+    assert held_out["perplexity"] == pytest.approx(math.exp(held_out["loss"]))
+
+
+def test_the_same_seed_gives_the_same_folder_and_another_does_not(pretrained, tmp_path: Path):
+    _, record = pretrained
+    assert made(tmp_path / "again")["digest"] == record["digest"]
+    assert made(tmp_path / "other", seed=1)["digest"] != record["digest"]
+
+
+def test_hidden_tokens_are_the_share_asked_for_in_every_sequence_and_never_special():
+    import torch
+
+    from sluice.training.pretraining.loss import IGNORED, hide
+
+    torch.manual_seed(0)
+    ids = torch.randint(5, 100, (50, 40))
+    ids[:, ::7] = 2
+    hidden, labels = hide(ids, share=0.3, mask=4, special=[0, 1, 2, 3, 4])
+    assert (hidden == 4).sum(dim=1).tolist() == [12] * 50
+    assert not (hidden[:, ::7] == 4).any()
+    assert torch.equal(labels != IGNORED, hidden == 4)
+    assert torch.equal(torch.where(labels == IGNORED, hidden, labels), ids)
+    assert 0.2 < (hidden[:, 1] == 4).float().mean() < 0.5  # any place may be hidden
+    only_special, none = hide(torch.full((1, 8), 2), share=0.3, mask=4, special=[2])
+    assert torch.equal(only_special, torch.full((1, 8), 2))
+    assert (none == IGNORED).all()
+
+
+def test_the_loss_is_cross_entropy_and_so_is_its_gradient():
+    import torch
+
+    from sluice.training.pretraining.loss import masked_loss
+
+    torch.manual_seed(0)
+    logits = (3 * torch.randn(6, 5, 50)).requires_grad_()
+    labels = torch.randint(50, (6, 5)).masked_fill(torch.rand(6, 5) < 0.6, -100)
+    expected = torch.nn.functional.cross_entropy(logits.view(-1, 50), labels.view(-1))
+    (wanted,) = torch.autograd.grad(2 * expected, logits)
+    loss = masked_loss(logits, labels, vocab_size=50)
+    (found,) = torch.autograd.grad(2 * loss, logits)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.allclose(found, wanted, atol=1e-6)
+    rough = masked_loss(logits.bfloat16(), labels)
+    assert rough.item() == pytest.approx(expected.item(), rel=0.02)
+
+
+def test_scores_of_hidden_tokens_alone_give_the_same_loss(pretrained):
+    """`sparse_prediction` is what makes a step cheap: it has to be in force, and to change nothing else."""
+    import torch
+
+    from sluice.training.pretraining.loss import hide, masked_loss
+
+    model = opened(pretrained[0])
+    ids, labels = hide(torch.randint(5, 300, (4, 16)), share=0.3, mask=4, special=[0, 1, 2, 3, 4])
+    dense = model(input_ids=ids, labels=labels)
+    model.sparse_prediction, model.loss_function = True, masked_loss
+    sparse = model(input_ids=ids, labels=labels)
+    assert dense.logits.shape[:2] == (4, 16)
+    assert sparse.logits.shape[0] == (labels != -100).sum()
+    assert sparse.loss.item() == pytest.approx(dense.loss.item(), rel=1e-5)
+
+
+def test_every_sequence_comes_once_a_pass_in_an_order_that_follows_from_the_seed(monkeypatch: pytest.MonkeyPatch):
+    from sluice.training.pretraining import tokens as pretrain_tokens
+    from sluice.training.pretraining.tokens import Order
+
+    monkeypatch.setattr(pretrain_tokens, "CHUNK", 10)
+    order = list(Order(37, 100, seed=1))
+    assert len(order) == 100
+    assert sorted(order[:37]) == sorted(order[37:74]) == list(range(37))
+    assert order[:37] != order[37:74]
+    assert order == list(Order(37, 100, seed=1))
+    assert order != list(Order(37, 100, seed=2))
+    assert [len({place // 10 for place in order[start : start + 7]}) for start in (0, 37)] <= [2, 2]
+
+
+def test_a_sample_is_even_and_bounded():
+    from sluice.training.pretraining.tokens import sample
+
+    corpus = listed([f"a{n:05d}" for n in range(5000)], [f"b{n:05d}" for n in range(5000)])
+    drawn = list(sample(corpus, 6000, seed=0))
+    assert 500 <= len(drawn) <= 1000
+    shards = Counter(text[0] for text in drawn)
+    assert 0.35 < shards["a"] / len(drawn) < 0.65
+    assert drawn == list(sample(corpus, 6000, seed=0))
+    assert sorted(sample(corpus, 1_000_000, seed=0)) == [text for read in corpus.shards for text in read(Counter())]
+
+
+def test_all_documents_are_in_the_tokens_once_and_in_another_order(tmp_path: Path):
+    from sluice.training.pretraining.tokens import HELD, TRAIN, tokenize
+
+    tokenizer = SPEC.tokenizer(TEXTS, LENGTH)
+    tokens = tokenize(listed(TEXTS[:150], TEXTS[150:]), tokenizer, tmp_path, buffer=50, seed=0)
+    parts = [tokenizer.decode(np.fromfile(tmp_path / name, tokens.kind)).split("</s>") for name in (TRAIN, HELD)]
+    train, held_out = [[text.removeprefix("<s>").strip() for text in part if text] for part in parts]
+    assert sorted(train + held_out) == sorted(TEXTS)
+    assert train != [text for text in TEXTS if text in train]
+    assert 5 < len(held_out) < 60
+    documents = tokens.some_documents(10_000, tokenizer.sep_token_id)
+    assert [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in documents] == train
+
+
+def test_finished_shards_are_not_read_again(tmp_path: Path):
+    from sluice.training.pretraining.tokens import TRAIN, tokenize
+
+    class Cut(Exception):
+        pass
+
+    read: list[int] = []
+
+    def shard(number: int, broken: bool):
+        def documents(left_out: Counter[str]):
+            read.append(number)
+            left_out["empty"] += 1
+            yield from TEXTS[number * 60 : number * 60 + 50]
+            if broken:
+                raise Cut
+            yield from TEXTS[number * 60 + 50 : number * 60 + 60]
+
+        return documents
+
+    tokenizer = SPEC.tokenizer(TEXTS, LENGTH)
+    cut = Corpus("x", [shard(number, broken=number == 2) for number in range(4)])
+    with pytest.raises(Cut):
+        tokenize(cut, tokenizer, tmp_path / "cut", buffer=20, seed=0)
+    whole = Corpus("x", [shard(number, broken=False) for number in range(4)])
+    resumed = tokenize(whole, tokenizer, tmp_path / "cut", buffer=20, seed=0)
+    assert read == [0, 1, 2, 2, 3]
+    assert resumed.left_out == {"empty": 4}
+    tokenize(whole, tokenizer, tmp_path / "whole", buffer=20, seed=0)
+    assert (tmp_path / "cut" / TRAIN).read_bytes() == (tmp_path / "whole" / TRAIN).read_bytes()
+
+
+def test_memory_stays_flat_on_a_corpus_much_larger_than_the_buffer(tmp_path: Path, pretrained):
+    from transformers import AutoTokenizer
+
+    from sluice.data import shards
+    from sluice.data.corpus import _filtered
+    from sluice.training.pretraining.tokens import TRAIN, Order, sample, tokenize
+
+    tokenizer = AutoTokenizer.from_pretrained(pretrained[0] / MODEL)
+
+    def peak(documents: int) -> int:
+        rng, file = random.Random(0), tmp_path / f"{documents}.jsonl"
+        with file.open("w") as lines:
+            for _ in range(documents):
+                lines.write(json.dumps({"text": " ".join(rng.choices(TEXTS, k=5))}) + "\n")
+        shard = partial(_filtered, partial(shards.documents, file, "text"), np.empty(0, np.uint64))
+        large = Corpus("large", [shard])
+        tracemalloc.start()
+        characters = sum(map(len, sample(large, 50_000, seed=0)))
+        tokens = tokenize(large, tokenizer, tmp_path / str(documents), buffer=100, seed=0)
+        sequences = tokens.sequences(TRAIN, LENGTH)
+        drawn = [int(sequences[place].sum()) for place in islice(Order(len(sequences), 10**9, seed=0), 500)]
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert 20_000 < characters <= 50_000
+        assert len(drawn) == 500
+        assert len(sequences) > documents
+        return most
+
+    few, many = peak(4000), peak(20_000)
+    assert many < 1.1 * few, f"{few:,} bytes for 4,000 documents, {many:,} for 20,000"
+
+
+KILLED = {"max_steps": 60, "evaluations": 12}
+
+
+def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path):
+    whole = made(tmp_path / "whole", **KILLED)
+    code = "import sys; from tests.model.test_pretrain import *; made(Path(sys.argv[1]), log=slowly, **KILLED)"
+    victim = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "cut")],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("cut/checkpoints/checkpoint-*/whole")):
+        assert victim.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    resumed = made(tmp_path / "cut", **KILLED)
+    assert 0 < resumed["resumed_from"] < 60
+    assert np.array_equal(weights(opened(tmp_path / "whole")), weights(opened(tmp_path / "cut")))
+    assert resumed["curve"] == whole["curve"]
+
+
+def slowly(values: dict[str, float], step: int) -> None:
+    """A log that takes its time, so that the process is killed in the middle."""
+    time.sleep(0.05)
+
+
+def test_a_fine_tuning_starts_from_it_with_its_own_dropouts(pretrained):
+    from transformers import AutoModelForSequenceClassification
+
+    folder, _ = pretrained
+    spec = SPEC.model_copy(update={"embedding_dropout": 0.25, "classifier_dropout": 0.15}).pretrained(folder / MODEL)
+    model = spec.model(AutoModelForSequenceClassification, ["fruit", "metal"], spec.tokenizer([], LENGTH), [])
+    read = opened(folder)
+    for name, parameter in read.model.named_parameters():
+        assert np.array_equal(parameter.detach(), model.model.get_parameter(name).detach()), name
+    assert np.array_equal(read.head.dense.weight.detach(), model.head.dense.weight.detach())
+    assert model.model.embeddings.drop.p == 0.25
+    assert model.drop.p == 0.15
+    assert model.config.label2id == {"fruit": 0, "metal": 1}
+    assert model.config._attn_implementation == "eager"
+
+
+def test_what_pretraining_does_not_depend_on_is_not_in_its_backbone():
+    same = Encoder(**{**SPEC.model_dump(), "embedding_dropout": 0.1, "classifier_dropout": 0.4})
+    assert same.backbone().digest() == SPEC.backbone().digest()
+    for name in ("vocabulary", "hidden", "feed_forward"):
+        assert SPEC.model_copy(update={name: 999}).backbone().digest() != SPEC.backbone().digest()
+
+
+@pytest.mark.parametrize("kind", ["modernbert", "bert"])
+def test_a_checkpoint_reads_on(pretrained, tmp_path: Path, kind: str):
+    """Any masked language model: one that cannot leave out scores, too."""
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+
+    path = pretrained[0] / MODEL
+    if kind == "bert":
+        path = tmp_path / "bert"
+        tokenizer = AutoTokenizer.from_pretrained(pretrained[0] / MODEL)
+        sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+        BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(path)
+        tokenizer.save_pretrained(path)
+    spec = Checkpoint(path=str(path))
+    record = made(tmp_path / "more", spec=spec, max_steps=10)
+    assert record["digest"] != pretrained[1]["digest"]
+    start, end = weights(spec.model(*_masked(), spec.tokenizer([], LENGTH), [])), weights(opened(tmp_path / "more"))
+    assert start.shape == end.shape
+    assert not np.array_equal(start, end)
+    assert spec.pretrained(tmp_path / "more" / MODEL).fingerprint() == record["digest"]
+
+
+def _masked():
+    from transformers import AutoModelForMaskedLM
+
+    return AutoModelForMaskedLM, []
+
+
+def test_passes_over_the_corpus_instead_of_steps():
+    from sluice.training.pretraining.trainer import total_steps
+
+    assert total_steps(Pretrain(max_steps=7), 1000) == 7
+    assert total_steps(Pretrain(epochs=1.5, batch_size=16), 1000) == 94
+
+
+def test_too_little_text_is_the_users_to_mend(tmp_path: Path):
+    with pytest.raises(UserError, match=r"less than one sequence of 32 tokens .*pretrain=none"):
+        made(tmp_path, listed(["one short text"]))
+
+
+def test_the_yaml_says_what_the_class_says():
+    assert compose_config("pretrain=mlm").pretrain == Pretrain()
+    assert compose_config().pretrain == Pretrain(enabled=False)
+    assert compose_config("pretrain=mlm", "pretrain.corpus=a/*.txt").pretrain.patterns == ("a/*.txt",)
+    assert compose_config("pretrain=mlm", "pretrain.corpus=[a,b]").pretrain.patterns == ("a", "b")
+
+
+@pytest.mark.slow
+def test_one_pretraining_serves_several_fine_tunings(tmp_path: Path, rows_csv: Path):
+    from sluice.registry.store import Store
+    from tests.e2e.conftest import House
+
+    house = House(tmp_path / "mlruns", rows_csv)
+    corpus = tmp_path / "more.jsonl"
+    corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    choices = ["pretrain=mlm", f"pretrain.corpus={corpus}"]
+    told = house("train", *choices)
+    assert re.search(r"\[pretrain\] done", told)
+    assert re.search(r"left out  held_out_text \d+", told)  # both files have these texts
+    for changes in (["train.learning_rate=1e-3"], ["model.embedding_dropout=0.1"], ["seed=1"]):
+        told = house("train", *choices, *changes)
+        assert "[pretrain] unchanged" in told
+        assert "[finetune] done" in told
+    told = house("train", *choices, "pretrain.max_steps=19")
+    assert "[pretrain] done" in told
+    corpus.write_text(json.dumps({"text": "another text"}) + "\n" + corpus.read_text())
+    told = house("train", *choices)
+    assert "[pretrain] done" in told
+    records = [json.loads(path.read_text())["record"] for path in house.root.glob("work/pretrain/*/manifest.json")]
+    bundles = [json.loads(path.read_text()) for path in house.root.glob("work/register/*/bundle/bundle.json")]
+    assert len(records) == 3
+    assert not [path for name in UNDER_WAY for path in house.root.glob(f"work/pretrain/*/{name}")]
+    assert len(bundles) == 6
+    digests = Counter(bundle["lineage"]["pretraining"] for bundle in bundles)
+    assert sorted(digests.values()) == [1, 1, 4]
+    assert set(digests) == {record["digest"] for record in records}
+    store = Store(house.root, None)
+    runs = store.client.search_runs([store.experiment("demo")], "tags.mlflow.runName = 'finetune'")
+    assert Counter(run.data.tags["sluice.pretraining"] for run in runs) == digests
+    house.close()
