@@ -31,6 +31,7 @@ def main(run: Callable[[Config], int | None], *, record: bool = True) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: we word them ourselves
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     codes: list[int] = []
     errors: list[Exception] = []

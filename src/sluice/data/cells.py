@@ -8,6 +8,7 @@ import gzip
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sluice.errors import UserError
 
@@ -60,7 +61,7 @@ def _guess(data: bytes) -> str:
     return "cp1252" if any(byte in data for byte in range(0x80, 0xA0)) else "latin-1"
 
 
-def check_columns(place: str, wanted: Columns, found: Collection[str], hint: str = "") -> None:
+def check_columns(place: Path | str, wanted: Columns, found: Collection[str], hint: str = "") -> None:
     """Raise UserError where a wanted column is missing: what is there instead, and which option names it."""
     for column, name in wanted.items():
         if name not in found:

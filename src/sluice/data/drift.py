@@ -167,8 +167,9 @@ def _shares(kind: str, values: Sequence[str], units: Ints, other: Bools, against
     codes = np.array([index.get(value, len(names)) for value in values], np.int64)
     found = chance.shares(units, other, codes, SEED, ordered=False)
     ones, others = (np.bincount(codes[side], minlength=len(names) + 1) / side.sum() for side in (~other, other))
-    order = np.argsort(-np.abs(others - ones)[: len(names)], kind="stable")[:TELLING]
-    telling = [(names[at], float(ones[at]), float(others[at])) for at in order.tolist() if ones[at] != others[at]]
+    apart = np.abs(others - ones)[: len(names)]
+    order = [at for at in np.argsort(-apart, kind="stable")[:TELLING].tolist() if apart[at] > apart.max() / 20]
+    telling = [(names[at], float(ones[at]), float(others[at])) for at in order]
     return Drift(kind, against, found, _sizes(other), telling)
 
 

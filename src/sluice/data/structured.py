@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sluice.data.cells import Cells, Columns, check_columns
@@ -64,7 +65,7 @@ def read_parquet(path: str, source: Any, wanted: Columns) -> Cells:
     return Cells(values, lines=list(range(1, len(table) + 1)))
 
 
-def to_strings(path: str, column: str, cells: Cells, *, numbers: bool) -> list[str]:
+def to_strings(path: Path | str, column: str, cells: Cells, *, numbers: bool) -> list[str]:
     """A column as strings: null is '', numbers and booleans are written out where `numbers` allows them."""
     values = cells.values[column]
     strings = [value if isinstance(value, str) else _string(value, numbers) for value in values]
@@ -86,7 +87,7 @@ def _string(value: object, numbers: bool) -> str | None:
     return str(value) if numbers and isinstance(value, bool | int | float) else None
 
 
-def _refuse_surrogates(path: str, column: str, strings: Sequence[str], lines: Sequence[int]) -> None:
+def _refuse_surrogates(path: Path | str, column: str, strings: Sequence[str], lines: Sequence[int]) -> None:
     for string, line in zip(strings, lines, strict=True):
         try:
             string.encode()

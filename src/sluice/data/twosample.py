@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sluice.data.chance import Measured, divisions, measured
 
@@ -116,19 +116,20 @@ def _areas(likeness: Floats, held_out: Bools, sides: Bools) -> npt.NDArray[np.fl
     return areas
 
 
-def _telling(names: Sequence[str], weights: Floats, matrix: object, other: Bools) -> list[Telling]:
-    """The readable features of largest weight: words, and pairs of characters in scripts without spaces."""
+def _telling(names: Sequence[str], weights: Floats, matrix: Any, other: Bools) -> list[Telling]:
+    """The readable features that part the sides most: words, and pairs of characters in scripts without spaces."""
     import numpy as np
-    from scipy.sparse import csr_array
 
-    has = csr_array(matrix).astype(bool).astype(np.float32)
-    ones = np.asarray(has[~other].mean(axis=0)).ravel()
-    others = np.asarray(has[other].mean(axis=0)).ravel()
+    def means(values: Any) -> tuple[Floats, Floats]:
+        return tuple(np.asarray(values[side].mean(axis=0)).ravel() for side in (~other, other))  # type: ignore[return-value]
+
+    ones, others = means(matrix)
+    share, other_share = means(matrix > 0)
     found: list[Telling] = []
-    for at in np.argsort(-np.abs(weights)).tolist():
+    for at in np.argsort(-weights * (others - ones)).tolist():
         name = str(names[at])
         pair = name.startswith(PAIR)
         readable = pair == bool(UNSPACED.search(name)) and name.removeprefix(PAIR).isalnum()
         if readable and len(found) < TOLD:
-            found.append(Telling(name.removeprefix(PAIR), float(ones[at]), float(others[at])))
+            found.append(Telling(name.removeprefix(PAIR), float(share[at]), float(other_share[at])))
     return found
