@@ -57,7 +57,7 @@ class Config(Part):
     evaluate: Evaluate
     gate: Gate
     serve: Serve
-    retention: Retention
+    retention: Retention = Retention()
 
 
 def load(composed: DictConfig) -> Config:
