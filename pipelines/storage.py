@@ -37,8 +37,8 @@ def explain(error: BaseException) -> str | None:
                 "the MLflow database was made by another version of MLflow\n"
                 f"`make backup`, then: python -m mlflow db upgrade sqlite:///{root().absolute() / DATABASE}"
             )
-        if isinstance(one, PermissionError) or (isinstance(one, OSError) and one.errno == errno.EROFS):
-            return f"cannot write to {one.filename}: {one.strerror}\nFree it or name another folder: root=/some/folder"
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.filename}: {error.strerror}\nGive yourself access, or name another folder: root=/some/folder"
     return None
 
 

@@ -69,7 +69,7 @@ class Config(Part):
     serve: Serve
     tune: Tune = Tune()
     predict: Predict = Predict()
-    retention: Retention
+    retention: Retention = Retention()
 
 
 def load(composed: DictConfig) -> Config:

@@ -1,4 +1,4 @@
-"""The house itself: moved, cleaned, backed up, restored, examined, and on a disk that is full."""
+"""The house itself: moved, cleaned, backed up, restored, examined, and on a disk that is full. In this order."""
 
 import json
 import os

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sluice.errors import UserError
 from sluice.registry.database import DATABASE, backup, opened
+from sluice.registry.retention import GONE
 
 PARTS = ("artifacts", "work/receipts", "work/serve", DATABASE)
 """In the order in which they are put back: the database last, because where it is, a restore is whole."""
@@ -22,7 +23,7 @@ def write(root: Path, archive: Path) -> None:
     The database is copied first: what it names is there already, and what comes later is not in it.
     """
     beside = archive.with_name(f".{archive.name}.partial")
-    with tempfile.TemporaryDirectory(prefix="sluice-backup-", dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{GONE}backup-", dir=root) as folder:
         copy = Path(folder) / DATABASE
         backup(root / DATABASE, copy)
         with tarfile.open(beside, "w") as tar:
@@ -47,9 +48,9 @@ def check(archive: Path) -> None:
 
 def restore(root: Path, archive: Path) -> None:
     """Put an archive's content into a `root` without a database; cut off by a kill, the same call goes on."""
-    taken = [part for part in PARTS if part.split("/")[0] != "work" and _holds(root / part)]
     whole = root / WHOLE
-    if (root / DATABASE).exists() or (taken and not whole.exists()):
+    taken = [part for part in PARTS if _holds(root / part) and (_holds(whole / part) or not whole.exists())]
+    if taken:
         raise UserError(
             f"{root} holds {taken[-1]} already, and nothing is overwritten. "
             "Restore into another folder, root=/some/folder, or move this one away first"

@@ -24,7 +24,7 @@ def plan(root: Path, rules: Retention, protected: set[str]) -> list[Item]:
     work = root / "work"
     kept = {key[:16] for key in protected}
     items = []
-    for path in sorted(work.glob("*/*")):
+    for path in sorted([*root.glob(f"{GONE}*"), *work.glob("*/*")]):
         if path.name.startswith(GONE):
             items.append(Item("leftover", str(path), size(path), "half removed", partial(_always, path)))
         elif KEYED.fullmatch(path.name):

@@ -83,7 +83,9 @@ class Store:
                 return self.client.create_experiment(name, artifact_location=location)
             except MlflowException:
                 found = self.client.get_experiment_by_name(name)
-        if found is None or found.lifecycle_stage != "active":
+                if found is None:  # nobody else made it: there is another cause
+                    raise
+        if found.lifecycle_stage != "active":
             raise UserError(f"MLflow experiment '{name}' is deleted: restore it in MLflow, or use another name=")
         return found.experiment_id
 
