@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.entry import main
+from pipelines.shared.entry import main
 from sluice.config import Config
 from sluice.errors import UserError
-from sluice.registry import archive
-from sluice.registry.database import DATABASE, elsewhere, opened
+from sluice.registry.upkeep import archive
+from sluice.registry.upkeep.database import DATABASE, elsewhere, opened
 from sluice.workspace import Workspace
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evaluate import TEST
-from pipelines.session import Session
+from pipelines.shared.session import Session
 from sluice.registry.runs import Run
 from sluice.registry.versions import CHAMPION, Version, fetch, lookup
 from sluice.workspace import Output

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import evaluate, finetune, preprocess
-from pipelines.entry import main
-from pipelines.session import Session
+from pipelines.shared.entry import main
+from pipelines.shared.session import Session
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.part import digest

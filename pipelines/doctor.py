@@ -12,14 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.entry import REFUSED, main
-from pipelines.session import REPOSITORY, shorten
+from pipelines.shared.entry import REFUSED, main
+from pipelines.shared.session import REPOSITORY, shorten
 from sluice.config import Config
-from sluice.registry import health
 from sluice.registry.git import state
-from sluice.registry.health import Finding
-from sluice.registry.retention import size
-from sluice.registry.retention_folders import at_work
+from sluice.registry.upkeep import health
+from sluice.registry.upkeep.folders import at_work
+from sluice.registry.upkeep.health import Finding
+from sluice.registry.upkeep.retention import size
 
 LEAST_GIB, COMFORTABLE_GIB = 1, 5
 """Below the first no training gets through, below the second not many."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import preprocess, pretrain
-from pipelines.entry import main
-from pipelines.session import Session
+from pipelines.shared.entry import main
+from pipelines.shared.session import Session
 from sluice.config import Config
-from sluice.data.lengths import PLOT, refuse_truncated
+from sluice.data.inspection.lengths import PLOT, refuse_truncated
 from sluice.registry.runs import Run
 from sluice.training.bundle import CHECKPOINTS
 from sluice.training.pretraining.pretrain import MODEL

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.entry import main
-from pipelines.session import shorten
+from pipelines.shared.entry import main
+from pipelines.shared.session import shorten
 from sluice.config import Config
-from sluice.registry import retention_folders as folders
-from sluice.registry.database import DATABASE
-from sluice.registry.retention import Item
+from sluice.registry.upkeep import folders as folders
+from sluice.registry.upkeep.database import DATABASE
+from sluice.registry.upkeep.retention import Item
 from sluice.workspace import Workspace
 
 SUMMED = ("record", "lock")
@@ -42,8 +42,8 @@ def _plan(cfg: Config, root: Path) -> list[Item]:
     if cfg.tracking_uri:
         print(f"versions and runs on {cfg.tracking_uri} stay: its keeper removes them there (docs/operations.md)")
     elif (root / DATABASE).exists():
-        from sluice.registry.retention_versions import plan
         from sluice.registry.store import Store
+        from sluice.registry.upkeep.old_versions import plan
 
         items, protected = plan(Store(cfg.root, None), cfg.retention)
     # Folders first: on a full disk, the database has no room to forget anything before.
@@ -53,8 +53,8 @@ def _plan(cfg: Config, root: Path) -> list[Item]:
 def _end_cut_off(cfg: Config, root: Path) -> int:
     if cfg.tracking_uri or not (root / DATABASE).exists() or folders.at_work(root / "work"):
         return 0
-    from sluice.registry.retention_versions import cut_off
     from sluice.registry.store import Store
+    from sluice.registry.upkeep.old_versions import cut_off
 
     store = Store(cfg.root, None)
     found = cut_off(store, cfg.retention)

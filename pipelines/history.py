@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pipelines.entry import main
+from pipelines.shared.entry import main
 from sluice.config import Config
 from sluice.registry.promotions import Decision, history
 from sluice.registry.store import Store

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.entry import main
 from pipelines.resolve import describe
-from pipelines.session import REPOSITORY
+from pipelines.shared.entry import main
+from pipelines.shared.session import REPOSITORY
 from sluice.config import Config
 from sluice.registry.store import Store
 from sluice.registry.versions import CHALLENGER, Version, find

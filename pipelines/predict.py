@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipelines.entry import main
-from pipelines.session import LIBRARIES, shorten
+from pipelines.shared.entry import main
+from pipelines.shared.session import LIBRARIES, shorten
 from sluice.batch.reader import Reader, open_reader
 from sluice.batch.writer import output_format
 from sluice.config import Config

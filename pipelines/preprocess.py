@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.entry import main
-from pipelines.session import Session, shorten
+from pipelines.shared.entry import main
+from pipelines.shared.session import Session, shorten
 from sluice.config import Config
 from sluice.registry.runs import Run
 from sluice.workspace import Output
@@ -39,14 +39,14 @@ def run(session: Session) -> Output:
 
     output = session.stage("preprocess", key, build)
     if output.fresh:
-        from sluice.data.report import PAGE
+        from sluice.data.inspection.report import PAGE
 
         print(f"report  {shorten(output.folder / PAGE)}", flush=True)
     return output
 
 
 def _log_report(child: Run, folder: Path) -> None:
-    from sluice.data.report import PAGE, REPORT
+    from sluice.data.inspection.report import PAGE, REPORT
 
     if not (folder / REPORT).exists():
         return

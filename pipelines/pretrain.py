@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import preprocess
-from pipelines.entry import main
-from pipelines.session import Session
+from pipelines.shared.entry import main
+from pipelines.shared.session import Session
 from sluice.config import Config
-from sluice.data import corpus
+from sluice.data.sources import corpus
 from sluice.errors import UserError
 from sluice.registry.runs import Run
 from sluice.training.pretraining.pretrain import UNDER_WAY

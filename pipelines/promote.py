@@ -6,9 +6,9 @@ import importlib.metadata
 from pathlib import Path
 
 from pipelines import package
-from pipelines.entry import REFUSED, main
 from pipelines.evaluate import TEST
-from pipelines.session import shorten
+from pipelines.shared.entry import REFUSED, main
+from pipelines.shared.session import shorten
 from sluice.config import Config, to_yaml
 from sluice.evaluation.comparison import gather
 from sluice.evaluation.testset import read_testset

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import compare, crossvalidate, evaluate, finetune, preprocess
-from pipelines.entry import main
-from pipelines.session import Session, named
+from pipelines.shared.entry import main
+from pipelines.shared.session import Session, named
 from sluice.config import Config
 from sluice.registry.runs import NOTE, Run
 from sluice.registry.versions import Version, lookup

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.entry import main
+from pipelines.shared.entry import main
 from sluice.config import Config
 from sluice.errors import UserError
-from sluice.registry import relocate
-from sluice.registry.database import DATABASE, KEPT, backup, elsewhere, opened
+from sluice.registry.upkeep import relocate
+from sluice.registry.upkeep.database import DATABASE, KEPT, backup, elsewhere, opened
 
 
 def command(cfg: Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipelines.entry import main
+from pipelines.shared.entry import main
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.inference.bundle import Bundle

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pipelines.backup import asked
-from pipelines.entry import main
 from pipelines.relocate import move
+from pipelines.shared.entry import main
 from sluice.config import Config
-from sluice.registry import archive
-from sluice.registry.database import DATABASE, opened
+from sluice.registry.upkeep import archive
+from sluice.registry.upkeep.database import DATABASE, opened
 from sluice.workspace import Workspace
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.entry import main
+from pipelines.shared.entry import main
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.registry import promotions

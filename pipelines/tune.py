@@ -9,11 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pipelines import finetune, preprocess, sweep
-from pipelines.entry import main
-from pipelines.session import Session, shorten
-from pipelines.variants import ASIDE, Variant, made_here, variant, write_recipe
-from pipelines.wording import CONF, explain
+from pipelines import finetune, preprocess
+from pipelines.shared import sweep
+from pipelines.shared.entry import main
+from pipelines.shared.session import Session, shorten
+from pipelines.shared.variants import ASIDE, Variant, made_here, variant, write_recipe
+from pipelines.shared.wording import CONF, explain
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.part import Part

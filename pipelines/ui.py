@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 
-from pipelines.entry import main
+from pipelines.shared.entry import main
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.registry.store import Store

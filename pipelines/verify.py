@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pipelines.entry import REFUSED, main
 from pipelines.evaluate import TEST
 from pipelines.promote import weigh
+from pipelines.shared.entry import REFUSED, main
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.files import folder_digest

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SerializeAsAny
 
 from sluice.batch.settings import Predict
-from sluice.data.settings import Checks
+from sluice.data.inspection.settings import Checks
 from sluice.data.source import Source
 from sluice.evaluation.settings import Evaluate
 from sluice.gate import Gate
 from sluice.inference.settings import Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
-from sluice.registry.retention import Retention
+from sluice.registry.upkeep.retention import Retention
 from sluice.tasks.task import Task
 from sluice.training.pretraining.settings import Pretrain
 from sluice.training.settings import Train

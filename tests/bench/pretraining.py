@@ -70,7 +70,7 @@ def steps_for(labels: int | None) -> int:
 def measured(point: Point, root: Path, steps_per_minute: int, overrides: list[str]) -> dict[str, Any]:
     """Run the stages for a point; what they share with other points is found done."""
     from pipelines import evaluate, finetune, preprocess, pretrain
-    from pipelines.session import Session
+    from pipelines.shared.session import Session
     from tests.conftest import compose_config
 
     chosen = ["pretrain=none"]

@@ -19,7 +19,7 @@ import torch
 from transformers import BertConfig, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from pipelines import preprocess
-from pipelines.session import Session
+from pipelines.shared.session import Session
 from sluice.data.prepare import load
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification

@@ -11,8 +11,8 @@ import pytest
 
 from sluice.errors import UserError
 from sluice.files import folder_digest
-from sluice.registry import archive
-from sluice.registry.database import DATABASE
+from sluice.registry.upkeep import archive
+from sluice.registry.upkeep.database import DATABASE
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sys
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from pipelines.entry import main
+from pipelines.shared.entry import main
 from tests.conftest import REPOSITORY
 
 HEAVY = ("torch", "transformers", "mlflow", "datasets", "evaluate", "sklearn", "pandas", "bentoml")

@@ -11,10 +11,10 @@ import pytest
 
 from pipelines.relocate import move
 from sluice.errors import UserError
-from sluice.registry import database
-from sluice.registry.database import DATABASE, KEPT
-from sluice.registry.relocate import renamer
 from sluice.registry.store import Store
+from sluice.registry.upkeep import database
+from sluice.registry.upkeep.database import DATABASE, KEPT
+from sluice.registry.upkeep.relocate import renamer
 
 OLD, NEW = Path("/a b/mlruns"), Path("/new/mlruns")
 

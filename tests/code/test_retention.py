@@ -9,9 +9,9 @@ import pytest
 from filelock import FileLock
 
 from sluice.errors import UserError
-from sluice.registry.retention import DAY, GONE, Item, Retention, discard
-from sluice.registry.retention_folders import at_work, plan
-from sluice.registry.retention_versions import receipts
+from sluice.registry.upkeep.folders import at_work, plan
+from sluice.registry.upkeep.old_versions import receipts
+from sluice.registry.upkeep.retention import DAY, GONE, Item, Retention, discard
 from sluice.workspace import Workspace, in_use
 
 EAGER = Retention(keep_versions=0, keep_days=0, leftover_days=0)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from pipelines.results import _worth, table
-from pipelines.sweep import Sweep
+from pipelines.shared.results import _worth, table
+from pipelines.shared.sweep import Sweep
 
 
 def sweep(*arguments: str, stage: str = "train") -> Sweep:

@@ -5,9 +5,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from sluice.data.inspection.settings import Checks
 from sluice.data.prepare import prepare
 from sluice.data.rows import make_table
-from sluice.data.settings import Checks
 from sluice.data.source import Source
 from sluice.part import digest
 from sluice.tasks.classification import Classification

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice.data import docstrings
-from sluice.data.apidocs import ApiDocs
 from sluice.data.rows import notes_of
+from sluice.data.sources import docstrings
+from sluice.data.sources.apidocs import ApiDocs
 from sluice.errors import UserError
 
 COLUMNS = ("text", "label")

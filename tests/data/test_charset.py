@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.data.charset import broken, mixed, scripts
+from sluice.data.inspection.charset import broken, mixed, scripts
 
 
 @pytest.mark.parametrize("text", ["caf\ufffd", "a\x85b", "bell\x07", "cafÃ© olÃ©", "itâ€™s", "20Â°C"])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sluice.data.inspection.settings import Checks
 from sluice.data.prepare import load, prepare
-from sluice.data.settings import Checks
 from sluice.errors import UserError
 from sluice.tasks.classification import Classification
 from tests.data.conftest import Listed

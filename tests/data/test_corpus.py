@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sluice.data import corpus, shards
-from sluice.data.apidocs import ApiDocs
 from sluice.data.prepare import load
+from sluice.data.sources import corpus, shards
+from sluice.data.sources.apidocs import ApiDocs
 from sluice.errors import UserError
 from sluice.tasks.classification import Classification
 from tests.data.conftest import Listed

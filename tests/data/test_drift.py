@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from sluice.data import chance
-from sluice.data.drift import Rows, drifts, sample, units_of
-from sluice.data.twosample import told_apart
+from sluice.data.inspection import chance
+from sluice.data.inspection.drift import Rows, drifts, sample, units_of
+from sluice.data.inspection.twosample import told_apart
 
 COMMON = ["the", "a", "of", "with", "near", "under", "old", "new", "one", "two", "and", "for", "when", "then", "some"]
 TOPICS = {

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from sluice.data.tabular import Files
+from sluice.data.sources.tabular import Files
 from sluice.errors import UserError
 
 COLUMNS = ("text", "label")

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sluice.data.hub import Hub
+from sluice.data.sources.hub import Hub
 from sluice.errors import UserError
 from tests.data import hub
 
 READ = """
 import json, sys
-from sluice.data.hub import Hub
+from sluice.data.sources.hub import Hub
 from sluice.data.rows import notes_of
 from sluice.errors import UserError
 answers = []

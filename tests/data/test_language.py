@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.data.language import languages
+from sluice.data.inspection.language import languages
 
 SENTENCES = {
     "en": "The gate lets the water through when the lock is full.",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice.data.lengths import PLOT, check_lengths, limit_of, refuse_truncated, token_lengths
-from sluice.data.settings import Checks
+from sluice.data.inspection.lengths import PLOT, check_lengths, limit_of, refuse_truncated, token_lengths
+from sluice.data.inspection.settings import Checks
 from sluice.errors import UserError
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification

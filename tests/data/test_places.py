@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sluice.data.tabular import Files
+from sluice.data.sources.tabular import Files
 from sluice.errors import UserError
 
 COLUMNS = ("text", "label")
@@ -138,7 +138,7 @@ def test_what_is_not_on_s3_is_said_in_two_lines(bucket: Any, monkeypatch: pytest
 def test_without_the_client_the_error_names_its_install() -> None:
     code = (
         "import sys; sys.modules['s3fs'] = None\n"
-        "from sluice.data.tabular import Files\n"
+        "from sluice.data.sources.tabular import Files\n"
         "Files(name='x', train='s3://b/a.csv').fingerprint()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

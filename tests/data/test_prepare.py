@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sluice.data.inspection.settings import Checks
 from sluice.data.prepare import load, report_lines
 from sluice.data.rows import normalise, row_hashes
-from sluice.data.settings import Checks
 from sluice.errors import UserError
 
 Prepare = Callable[..., dict[str, Any]]

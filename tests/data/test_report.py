@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sluice.data.settings import Checks
+from sluice.data.inspection.settings import Checks
 from sluice.errors import UserError
 from tests.data.test_checks import NOUNS, ROWS, SIDES
 

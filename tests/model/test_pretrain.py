@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sluice.data.corpus import Corpus
+from sluice.data.sources.corpus import Corpus
 from sluice.errors import UserError
 from sluice.models.checkpoint import Checkpoint
 from sluice.models.encoder import Encoder
@@ -224,8 +224,8 @@ def test_finished_shards_are_not_read_again(tmp_path: Path):
 def test_memory_stays_flat_on_a_corpus_much_larger_than_the_buffer(tmp_path: Path, pretrained):
     from transformers import AutoTokenizer
 
-    from sluice.data import shards
-    from sluice.data.corpus import _filtered
+    from sluice.data.sources import shards
+    from sluice.data.sources.corpus import _filtered
     from sluice.training.pretraining.tokens import TRAIN, Order, sample, tokenize
 
     tokenizer = AutoTokenizer.from_pretrained(pretrained[0] / MODEL)

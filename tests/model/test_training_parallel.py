@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sluice.data.prepare import prepare
-from sluice.data.tabular import Files
+from sluice.data.sources.tabular import Files
 from sluice.errors import UserError
 from sluice.inference.bundle import Lineage
 from sluice.models.checkpoint import Checkpoint

@@ -16,9 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from sluice.batch.blocks import BLOCK_BYTES, Block, own_options
 from sluice.batch.settings import Predict
-from sluice.data.cells import Cells, check_columns
-from sluice.data.structured import to_strings
-from sluice.data.tabular import SUFFIXES
+from sluice.data.sources.cells import Cells, check_columns
+from sluice.data.sources.structured import to_strings
+from sluice.data.sources.tabular import SUFFIXES
 from sluice.errors import UserError
 
 if TYPE_CHECKING:

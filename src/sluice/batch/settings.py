@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sluice.data.tabular import Format
+from sluice.data.sources.tabular import Format
 from sluice.part import Part
 
 

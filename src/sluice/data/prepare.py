@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluice.data import checks
-from sluice.data.inspection import Inspection, inspect
-from sluice.data.report import PAGE, write_report
+from sluice.data.inspection.inspect import Inspection, inspect
+from sluice.data.inspection.report import PAGE, write_report
+from sluice.data.inspection.settings import ONLY_REPORT, Checks
 from sluice.data.rows import notes_of, without_bars
-from sluice.data.settings import ONLY_REPORT, Checks
 from sluice.data.sieve import LABEL, Sieve
 from sluice.data.source import GROUP, ORIGIN, SIDE, Source
 from sluice.data.split import SIDES, TRAIN, assign

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sluice.data import charset, checks, leaks
+from sluice.data import checks
 from sluice.data.duplicates import clusters, near_pairs
+from sluice.data.inspection import charset, leaks
 from sluice.data.rows import normalise, row_hashes
 from sluice.data.source import GROUP, ORIGIN, SIDE
 from sluice.data.split import TEST, VALIDATION

@@ -104,7 +104,7 @@ def _parts(test: Columns, column: str) -> list[tuple[str, Rows]]:
     if column == LENGTH and column not in test:
         return _thirds(np.array([len(text) for text in test["text"]]))
     if column == LANGUAGE and column not in test:
-        from sluice.data.language import languages
+        from sluice.data.inspection.language import languages
 
         values = languages(test["text"])
     else:

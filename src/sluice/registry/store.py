@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, cast
 from filelock import FileLock
 
 from sluice.errors import UserError
-from sluice.registry.database import DATABASE, elsewhere, opened
 from sluice.registry.guard import Guard
+from sluice.registry.upkeep.database import DATABASE, elsewhere, opened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

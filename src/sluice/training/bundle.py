@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluice.data.settings import ONLY_REPORT, Checks
+from sluice.data.inspection.settings import ONLY_REPORT, Checks
 from sluice.files import folder_digest
 from sluice.models.spec import ModelSpec
 from sluice.tasks.task import Task
@@ -78,7 +78,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     """Tokenize, train, save model and tokenizer into `bundle/`; returns what the training took."""
     from transformers import set_seed
 
-    from sluice.data.lengths import check_lengths, limit_of, token_lengths
+    from sluice.data.inspection.lengths import check_lengths, limit_of, token_lengths
     from sluice.data.prepare import load
 
     task, spec = job.task, job.spec

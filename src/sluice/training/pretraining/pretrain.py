@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluice.data.corpus import Corpus
+from sluice.data.sources.corpus import Corpus
 from sluice.errors import UserError
 from sluice.files import folder_digest
 from sluice.models.spec import ModelSpec

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sluice.data import shards
+from sluice.data.sources import shards
 from sluice.part import Part, digest
 
 

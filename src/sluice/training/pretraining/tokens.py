@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Sampler
 
-from sluice.data.corpus import Corpus
+from sluice.data.sources.corpus import Corpus
 from sluice.errors import UserError
 from sluice.files import write_json
 

@@ -11,11 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sluice.data import shards
-from sluice.data.apidocs import ApiDocs
 from sluice.data.prepare import ROW, load
 from sluice.data.rows import row_hashes
 from sluice.data.source import GROUP, Source
+from sluice.data.sources import shards
+from sluice.data.sources.apidocs import ApiDocs
 from sluice.data.split import TEST, TRAIN, VALIDATION, assign
 from sluice.part import digest
 

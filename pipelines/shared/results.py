@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pipelines.session import named
+from pipelines.shared.session import named
 from sluice.registry.runs import NOTE, Run, end_below
 from sluice.registry.store import Store
 from sluice.registry.versions import CHALLENGER, move_alias

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from sluice.data.chance import Measured, divisions, measured
+from sluice.data.inspection.chance import Measured, divisions, measured
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from sluice.data.findings import percent
+from sluice.data.inspection.findings import percent
+from sluice.data.inspection.style import CSS
 from sluice.data.split import SIDES
-from sluice.data.style import CSS
 
 LONGEST = 300
 """Characters of a text that are shown."""

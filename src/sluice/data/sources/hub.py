@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from sluice.data.cells import Cells, Columns, check_columns
 from sluice.data.rows import make_table, without_bars
 from sluice.data.source import GROUP, Source
+from sluice.data.sources.cells import Cells, Columns, check_columns
+from sluice.data.sources.structured import to_strings
 from sluice.data.split import SIDES, TRAIN
-from sluice.data.structured import to_strings
 from sluice.errors import UserError
 from sluice.part import digest
 

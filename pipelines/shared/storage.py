@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sluice.registry.database import DATABASE, trouble
 from sluice.registry.guard import away, is_away
+from sluice.registry.upkeep.database import DATABASE, trouble
 
 FULL = ("No space left on device", "os error 28", "database or disk is full", "Disk quota exceeded")
 """What libraries say that do not raise an OSError with its number."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluice.data import charset, leaks
-from sluice.data.drift import LABELS, LANGUAGES, LENGTHS, SAMPLE, SEED, WORDS, Drift, Rows, drifts, units_of
-from sluice.data.findings import Finding, judge, percent, share
-from sluice.data.language import UNKNOWN
-from sluice.data.leaks import Leak
-from sluice.data.settings import Checks
+from sluice.data.inspection import charset, leaks
+from sluice.data.inspection.drift import LABELS, LANGUAGES, LENGTHS, SAMPLE, SEED, WORDS, Drift, Rows, drifts, units_of
+from sluice.data.inspection.findings import Finding, judge, percent, share
+from sluice.data.inspection.language import UNKNOWN
+from sluice.data.inspection.leaks import Leak
+from sluice.data.inspection.settings import Checks
 from sluice.data.sieve import LABEL, Sieve
 from sluice.data.source import GROUP, ORIGIN
 from sluice.data.split import SIDES, TEST, TRAIN, VALIDATION

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sluice.data.cells import Cells, Columns, check_columns
+from sluice.data.sources.cells import Cells, Columns, check_columns
 from sluice.errors import UserError
 
 

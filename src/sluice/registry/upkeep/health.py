@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from sluice.errors import UserError
 from sluice.files import folder_digest
-from sluice.registry.database import DATABASE, elsewhere, opened
 from sluice.registry.runs import KEY
+from sluice.registry.upkeep.database import DATABASE, elsewhere, opened
 from sluice.registry.versions import CHAMPION, DIGEST
 
 PATIENCE_SECONDS = 3

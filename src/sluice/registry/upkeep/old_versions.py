@@ -18,9 +18,9 @@ from urllib.parse import unquote, urlsplit
 from sluice.errors import UserError
 from sluice.inference.bundle import Bundle
 from sluice.registry import promotions
-from sluice.registry.retention import DAY, GONE, Item, Retention, discard, size
 from sluice.registry.runs import KEY, PARENT
 from sluice.registry.store import Store
+from sluice.registry.upkeep.retention import DAY, GONE, Item, Retention, discard, size
 from sluice.registry.versions import DIGEST, fetch, find
 
 COLLECTED = "sluice.collected"

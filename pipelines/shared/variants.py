@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pipelines.wording import CONF
+from pipelines.shared.wording import CONF
 from sluice.config import Config, load
 from sluice.errors import UserError
 from sluice.files import write_text

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sluice.data.cells import Cells, Columns, decode, unpack
-from sluice.data.delimited import read_delimited
-from sluice.data.places import Place, expand
 from sluice.data.rows import make_table
 from sluice.data.source import GROUP, Source
+from sluice.data.sources.cells import Cells, Columns, decode, unpack
+from sluice.data.sources.delimited import read_delimited
+from sluice.data.sources.places import Place, expand
+from sluice.data.sources.structured import read_jsonl, read_parquet, to_strings
 from sluice.data.split import SIDES, TRAIN
-from sluice.data.structured import read_jsonl, read_parquet, to_strings
 from sluice.errors import UserError
 from sluice.part import digest
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from sluice.data.cells import Cells, Columns, check_columns
+from sluice.data.sources.cells import Cells, Columns, check_columns
 from sluice.errors import UserError
 
 Record = tuple[int, list[str]]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sluice.registry.database import DATABASE, KEPT
-from sluice.registry.retention import DAY, GONE, RECENT_SECONDS, Item, Retention, discard, last_touched, size
+from sluice.registry.upkeep.database import DATABASE, KEPT
+from sluice.registry.upkeep.retention import DAY, GONE, RECENT_SECONDS, Item, Retention, discard, last_touched, size
 from sluice.workspace import MANIFEST, in_use
 
 KEYED = re.compile(r"[0-9a-f]{16}(\.partial|\.lock)?")

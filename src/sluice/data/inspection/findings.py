@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sluice.data.settings import Checks
+from sluice.data.inspection.settings import Checks
 
 State = Literal["passed", "warned", "stopped"]
 SHOWN = 3

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluice.data.findings import percent
-from sluice.data.settings import Checks
+from sluice.data.inspection.findings import percent
+from sluice.data.inspection.settings import Checks
 from sluice.errors import UserError
 from sluice.tasks.task import Columns, Task
 

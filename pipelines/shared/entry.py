@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pipelines import sweep
-from pipelines.wording import CONF, explain
+from pipelines.shared import sweep
+from pipelines.shared.wording import CONF, explain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -75,7 +75,7 @@ def _conclude(this: sweep.Sweep, whole: bool) -> int:
     jobs = sweep.outcomes(this)
     if not jobs:
         return 0
-    from pipelines.results import conclude
+    from pipelines.shared.results import conclude
 
     return conclude(jobs, whole)
 

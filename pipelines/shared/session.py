@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pipelines import sweep
+from pipelines.shared import sweep
 from sluice.config import Config, to_yaml
 from sluice.part import Part, digest
 from sluice.registry.git import state
@@ -17,7 +17,7 @@ from sluice.registry.runs import Run, open_run
 from sluice.registry.store import Store
 from sluice.workspace import Output, Workspace, stage_key
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 LIBRARIES = (
     "accelerate",
     "datasets",

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from sluice.errors import UserError
-from sluice.registry.database import DATABASE, backup, opened
-from sluice.registry.retention import GONE
+from sluice.registry.upkeep.database import DATABASE, backup, opened
+from sluice.registry.upkeep.retention import GONE
 
 PARTS = ("artifacts", "work/receipts", "work/serve", DATABASE)
 """In the order in which they are put back: the database last, because where it is, a restore is whole."""

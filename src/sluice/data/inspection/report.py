@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sluice.data.figures import draw
-from sluice.data.inspection import Inspection
-from sluice.data.page import page
+from sluice.data.inspection.figures import draw
+from sluice.data.inspection.inspect import Inspection
+from sluice.data.inspection.page import page
 from sluice.data.sieve import Sieve
 from sluice.data.source import ORIGIN
 from sluice.files import write_json, write_text

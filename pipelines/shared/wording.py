@@ -13,7 +13,7 @@ from sluice.errors import UserError
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-CONF = str(Path(__file__).resolve().parents[1] / "conf")
+CONF = str(Path(__file__).resolve().parents[2] / "conf")
 
 
 def explain(error: Exception) -> str | None:
@@ -22,7 +22,7 @@ def explain(error: Exception) -> str | None:
     from omegaconf.errors import OmegaConfBaseException
     from pydantic import ValidationError
 
-    from pipelines import storage
+    from pipelines.shared import storage
 
     if isinstance(error, UserError):
         return str(error)

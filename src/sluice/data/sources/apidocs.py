@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from sluice.data import docstrings
 from sluice.data.rows import make_table
 from sluice.data.source import Source
+from sluice.data.sources import docstrings
 from sluice.errors import UserError
 from sluice.files import file_digest
 from sluice.part import digest

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sluice.data import chance
-from sluice.data.chance import Measured
-from sluice.data.language import languages
+from sluice.data.inspection import chance
+from sluice.data.inspection.chance import Measured
+from sluice.data.inspection.language import languages
+from sluice.data.inspection.twosample import told_apart
 from sluice.data.split import TEST, TRAIN, VALIDATION
-from sluice.data.twosample import told_apart
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.wording import CONF, explain
+from pipelines.shared.wording import CONF, explain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -1,0 +1,1 @@
+"""What the rows show, held against bounds, and the report that tells it."""

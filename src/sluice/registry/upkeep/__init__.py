@@ -1,0 +1,1 @@
+"""Keeping what MLflow holds in order: moved, backed up, examined, cleaned."""
