@@ -61,7 +61,7 @@ check: $(READY) ## lint, types, the import contract, every configuration
 	@$(VENV)/bin/pytest -q tests/code/test_conf.py
 
 test: $(READY) ## all tests: offline, without root, some minutes
-	@$(VENV)/bin/pytest $(ARGS)
+	@$(VENV)/bin/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-fast: $(READY) ## the tests that need no training and no server
 	@$(VENV)/bin/pytest -m "not slow" $(ARGS)

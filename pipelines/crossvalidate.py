@@ -22,6 +22,7 @@ class FoldSession(Session):
     def __init__(self, whole: Session, fold: int) -> None:
         self.cfg, self.workspace, self.store, self.git = whole.cfg, whole.workspace, whole.store, whole.git
         self.whole = whole
+        self.outputs = {}
         self.name = f"fold {fold}"
 
     @cached_property

@@ -56,7 +56,7 @@ class Session:
         parts = (cfg.data, cfg.task, cfg.model, cfg.pretrain, cfg.train, cfg.evaluate)
         modules = (
             "sluice.data.prepare",
-            "sluice.training.fit",
+            "sluice.training.bundle",
             "sluice.evaluation.measure",
             "sluice.registry.versions",
             *(["sluice.training.pretraining.pretrain"] if cfg.pretrain.enabled else []),
