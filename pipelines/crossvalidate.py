@@ -22,7 +22,7 @@ class FoldSession(Session):
     def __init__(self, whole: Session, fold: int) -> None:
         self.cfg, self.workspace, self.store, self.git = whole.cfg, whole.workspace, whole.store, whole.git
         self.whole = whole
-        self.outputs = {}
+        self.above, self.job, self.choices, self.outputs = None, None, {}, {}
         self.name = f"fold {fold}"
 
     @cached_property

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines.relocate import move
 from sluice.errors import UserError
@@ -107,7 +108,8 @@ def test_a_copied_root_is_refused_then_relocated(moved: tuple[Path, str], filled
     assert _in_fork(_read, root, run_id) == 0
     (state,) = root.glob("work/finetune/*/checkpoints/checkpoint-1/trainer_state.json")
     assert json.loads(state.read_text()) == {"best_model_checkpoint": str(state.parent), "step": 1}
-    assert (root / "work/serve/config.yaml").read_text() == f"root: {root}\nname: demo\nrate: 0.0007\n"
+    served = yaml.safe_load((root / "work/serve/config.yaml").read_text())
+    assert served == {"root": str(root), "name": "demo", "rate": 0.0007}
     left = [path for path in root.rglob("*") if path.is_file() and KEPT not in path.name]
     assert not [path for path in left if str(filled[0]).encode() in path.read_bytes() and path.name != DATABASE]
 

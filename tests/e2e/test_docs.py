@@ -1,4 +1,4 @@
-"""Every command that the README and the pages in docs/ show runs as it stands there, page by page, in its own folder.
+"""Every command that the README and the pages in docs/ show runs as it stands there, page by page, in one folder.
 
 Only what makes it quick is added: small rows in place of the default ones, `debug=fast`, and a root in that folder.
 """
@@ -53,9 +53,10 @@ def test_pages_show_commands_that_make_knows():
             assert target in stages or target in ELSEWHERE, f"{page.name}: {line}: nothing runs it"
 
 
-@pytest.fixture
-def desk(tmp_path: Path):
-    """A folder with the files that the pages name, and a house that commands run in."""
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory):
+    """A folder with the files that the pages name, and a house with a champion that commands run in."""
+    tmp_path = tmp_path_factory.mktemp("desk")
     write(tmp_path / "rows.csv", "text", "label")
     write(tmp_path / "reviews.csv", "review", "stars")
     (tmp_path / "recipes").mkdir()
@@ -67,6 +68,9 @@ def desk(tmp_path: Path):
     (tmp_path / "articles").mkdir()
     (tmp_path / "articles" / "one.jsonl").write_text("".join(articles))
     house = House(tmp_path / "mlruns", tmp_path / "rows.csv")
+    for line in ("make train", "make promote"):
+        assert run(house, line, tmp_path)[0] == 0
+    shutil.copytree(next(house.root.glob("work/finetune/*/bundle")), tmp_path / "my-bert")
     yield house
     house.close()
 
@@ -81,9 +85,6 @@ def test_the_commands_of_a_page_run_in_their_order(page: Path, desk: House):
     if page.name == MEASURED:
         pytest.skip("its commands are measurements")
     folder = desk.root.parent
-    for line in ("make train", "make promote"):
-        assert run(desk, line, folder)[0] == 0
-    shutil.copytree(next(desk.root.glob("work/finetune/*/bundle")), folder / "my-bert")
     for line in commands(page):
         stage = shlex.split(line, comments=True)[1]
         if stage in ELSEWHERE:
