@@ -11,7 +11,8 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many threads as cores in each of two processes wait for each other
+    # Two processes with a thread for every core would wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).parents[1]
 WORDS = {

@@ -76,7 +76,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory, rows_csv: Path):
 
 
 def finished(house: House, stage: str) -> dict[Path, int]:
-    """The manifests of a stage with the time of each."""
+    """The manifests of a stage, and which file each is: another one if the stage was repeated."""
     return {path: path.stat().st_ino for path in house.root.glob(f"work/{stage}/*/manifest.json")}
 
 
