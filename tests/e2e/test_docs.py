@@ -58,7 +58,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
     """A folder with the files that the pages name, and a house with a champion that commands run in."""
     tmp_path = tmp_path_factory.mktemp("desk")
     write(tmp_path / "rows.csv", "text", "label")
-    write(tmp_path / "reviews.csv", "review", "stars")
+    write(tmp_path / "reviews.csv", "review", "stars,shop")
     (tmp_path / "recipes").mkdir()
     case = {"name": "metals", "kind": "minimum_functionality", "texts": ["old iron and tin"], "expect": "metal"}
     (tmp_path / "cases.yaml").write_text(json.dumps({"cases": [case]}))
@@ -76,7 +76,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
 
 
 def write(path: Path, text: str, label: str) -> None:
-    lines = [f"{text},{label}", *(f"{one},{other}" for one, other in make_rows(300))]
+    more = ",one" * label.count(",")
+    lines = [f"{text},{label}", *(f"{one},{other}{more}" for one, other in make_rows(300))]
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -94,12 +94,13 @@ def _labels(report: Mapping[str, Any]) -> Figure | None:
     labels = report["labels"]
     if not labels or not labels["train"]:
         return None
-    names = sorted(labels["train"], key=lambda name: (-labels["train"][name], name))
+    totals = {side: max(1, sum(labels[side].values())) for side in SIDES}
+    shares = {name: [labels[side].get(name, 0) / totals[side] for side in SIDES] for name in labels["train"]}
+    names = sorted(shares, key=lambda name: (-max(shares[name]), name))  # one that only the test has much of stands out
     if len(names) > MOST + RAREST:
         names = names[:MOST] + names[-RAREST:]
     figure, axes = _sheet(0.7 + 0.19 * len(names))
-    totals = {side: max(1, sum(labels[side].values())) for side in SIDES}
-    _dots(axes, names, {side: [labels[side].get(name, 0) / totals[side] for name in names] for side in SIDES})
+    _dots(axes, names, {side: [shares[name][at] for name in names] for at, side in enumerate(SIDES)})
     return figure
 
 
