@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sluice.training.fit import Rows
 
-WIDTH = 16
+WIDTH = 8
 """Batches are padded to a multiple of it: a processor's matrix kernels are prepared anew for every new shape."""
 
 
