@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
@@ -17,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from sluice.batch.blocks import BLOCK_BYTES, Block, own_options
 from sluice.batch.settings import Predict
 from sluice.data.sources.cells import Cells, check_columns
+from sluice.data.sources.delimited import read_records
 from sluice.data.sources.structured import to_strings
 from sluice.data.sources.tabular import SUFFIXES
 from sluice.errors import UserError
@@ -161,27 +161,11 @@ class DelimitedReader(TextReader):
     def _records(self, stream: IO[str]) -> Iterator[tuple[int, list[str]]]:
         kind = _format(self.path, self.settings)
         quoted = self.settings.quoting == "standard"
-        reader = csv.reader(
-            stream,
-            delimiter=self.settings.delimiter or {"csv": ",", "tsv": "\t"}[kind],
-            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-            strict=True,
-        )
-        before = csv.field_size_limit(LONGEST_FIELD)
-        start = 1
-        try:
-            for fields in reader:
-                yield start, fields
-                self._line = reader.line_num
-                start = reader.line_num + 1
-        except csv.Error as error:
-            raise UserError(
-                f"{self.path}:{start}: a quote opens in this record and does not close as it should "
-                f"(line {max(start, reader.line_num)}: {error}). "
-                "If quotes are plain characters here: predict.quoting=none"
-            ) from error
-        finally:
-            csv.field_size_limit(before)
+        delimiter = self.settings.delimiter or {"csv": ",", "tsv": "\t"}[kind]
+        with own_options():
+            for line, fields in read_records(str(self.path), stream, delimiter, quoted, LONGEST_FIELD):
+                yield line, fields
+                self._line = line
 
 
 class JsonlReader(TextReader):

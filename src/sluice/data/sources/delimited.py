@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sluice.data.sources.cells import Cells, Columns, check_columns
 from sluice.errors import UserError
@@ -17,7 +17,7 @@ LONGEST_FIELD = 1 << 30
 
 def read_delimited(path: str, text: str, wanted: Columns, *, delimiter: str, quoted: bool, header: bool) -> Cells:
     """The wanted columns of every record. Newlines inside quoted fields are kept."""
-    everything = list(_records(path, text, delimiter, quoted))
+    everything = list(read_records(path, io.StringIO(text, newline=""), delimiter, quoted))
     records = [record for record in everything if record[1]]
     blank = len(everything) - len(records)
     names = _names(path, records, header)
@@ -37,14 +37,17 @@ def read_delimited(path: str, text: str, wanted: Columns, *, delimiter: str, quo
     )
 
 
-def _records(path: str, text: str, delimiter: str, quoted: bool) -> Iterator[Record]:
+def read_records(
+    path: str, lines: Iterable[str], delimiter: str, quoted: bool, longest: int = LONGEST_FIELD
+) -> Iterator[Record]:
+    """(first line, fields) of each record; UserError for a stray quote or a field of over `longest` characters."""
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        lines,
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         strict=True,
     )
-    before = csv.field_size_limit(LONGEST_FIELD)
+    before = csv.field_size_limit(longest)
     start = 1
     try:
         for fields in reader:
