@@ -95,7 +95,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 def _composition(error: Exception) -> str:
     """Hydra's own message without its stack of causes; unknown keys with the nearest known one."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).split(" Config search path")[0]
     unknown = re.search(r"Could not override '([^']+)'", text)
     return _unknown(unknown.group(1)) if unknown else text[:400]
 

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from pipelines.shared.entry import main
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, compose_config
 
 HEAVY = ("torch", "transformers", "mlflow", "datasets", "evaluate", "sklearn", "pandas", "bentoml")
 
@@ -103,3 +103,15 @@ def test_a_taken_port_is_one_line(tmp_path, capfd):
         except OSError:
             pass  # something else has it: all the same to us
         assert "port 5000 is taken" in mistake(capfd, f"root={tmp_path}/out", stage="ui")
+
+
+def test_an_unknown_choice_names_the_others_and_no_paths():
+    from hydra.errors import HydraException
+
+    from pipelines.shared.wording import explain
+
+    with pytest.raises(HydraException) as raised:
+        compose_config("model=huge")
+    told = explain(raised.value)
+    assert "tiny" in told
+    assert "file://" not in told
