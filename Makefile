@@ -75,8 +75,11 @@ bench-train: $(READY) ## how fast fine-tuning is, beside what everyone can have 
 bench-kills: $(READY) ## 20 kills at random moments of a training, and whether it ends the same
 	@$(RUN) -m tests.bench.kills $(ARGS)
 
+bench-drift: $(READY) ## how often drift is called where there is none, and what is seen of one value held out
+	@$(RUN) -m tests.bench.drift $(ARGS)
+
 clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-fast bench-pretrain bench-train bench-kills clean $(STAGES)
+.PHONY: help setup serve ui check test test-fast bench-pretrain bench-train bench-kills bench-drift clean $(STAGES)

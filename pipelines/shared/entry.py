@@ -19,6 +19,8 @@ REFUSED = 1
 """Exit code of a command that worked and said no."""
 MISTAKE = 2
 """Exit code of an error that is the user's to mend."""
+BROKEN_PIPE = 141
+"""What a shell gives a command whose reader went away: 128 + SIGPIPE."""
 
 
 def main(run: Callable[[Config], int | None], *, record: bool = True) -> None:
@@ -82,6 +84,9 @@ def _conclude(this: sweep.Sweep, whole: bool) -> int:
 
 def _report(error: Exception) -> None:
     """Print what the user can mend; a defect of ours keeps its traceback."""
+    if isinstance(error, BrokenPipeError):  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
     text = explain(error)
     if text is None:
         raise error

@@ -1,19 +1,19 @@
 """What pretraining brings: accuracy and macro F1 on the test rows, over the number of labels and over time.
 
-    make bench-pretrain                                  # everything: about five hours; goes on after a kill
-    make bench-pretrain ARGS="--seeds 0 --minutes 0 3"   # a part of it
-    make bench-pretrain ARGS="--plot-only"               # the picture and the table of what has been measured
+    make bench-pretrain                                       # everything: hours; goes on after a kill
+    make bench-pretrain ARGS="--seeds 0 --reading 0 2400"     # a part of it
+    make bench-pretrain ARGS="--plot-only"                    # the picture and the table of what has been measured
 
 Each measured point is a line in `<root>/pretraining.jsonl`, and a point that stands there is not measured again.
 Trailing arguments are overrides of the configuration, such as `model=base`.
 
-The recipe. Every fine-tuning validates six times and keeps the best checkpoint; validation and test rows are all rows
+The recipe. Every fine-tuning validates three times and keeps the best checkpoint; validation and test rows are all rows
 of their sides, whatever the number of labels to learn from, which is more than somebody with 100 labels would have,
-with and without pretraining alike. With few labels it takes 30 passes over them, but 200 steps at least and the
+with and without pretraining alike. With few labels it takes 15 passes over them, but 200 steps at least and the
 default recipe's steps at most, and is made at both learning rates: the default one, tuned for a model from scratch,
 and a third of it, which a pretrained model may want. The better one on validation rows counts, again for both alike.
-Every seed pretrains a model of its own. Equal total time: a model from scratch that is fine-tuned for as much longer
-as the pretraining took.
+Every seed pretrains a model of its own. Against time stand models from scratch that are fine-tuned for longer, beside
+pretraining and fine-tuning together; both in the seconds that this machine took for them.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-PASSES, FEWEST_STEPS, FULL_STEPS, BATCH = 30, 200, 2100, 32
-FULL_MINUTES = 2.3
-"""What the default recipe's fine-tuning takes on the machine of docs/benchmarks.md, validation included."""
+PASSES, FEWEST_STEPS, FULL_STEPS, BATCH = 15, 200, 2100, 32
+LONGER = (1.5, 2.5)
+"""How much longer a model from scratch is fine-tuned on all labels, for the curves over time."""
 RATES = (7e-4, 2.3e-4)
 IMAGE = Path("docs/images/pretraining.png")
 COLORS = ("#777777", "#9ecae1", "#4292c6", "#08519c", "#08306b")
@@ -40,26 +40,25 @@ class Point:
     """One fine-tuning to measure."""
 
     seed: int
-    minutes: float
-    """Of pretraining; 0 for none."""
+    reading: int
+    """Optimizer steps of pretraining; 0 for none."""
     labels: int | None
     """Training rows; None for all of them."""
     steps: int
     learning_rate: float
 
 
-def plan(seeds: Iterable[int], minutes: Iterable[float], labels: Iterable[int | None]) -> Iterator[Point]:
+def plan(seeds: Iterable[int], reading: Iterable[int], labels: Iterable[int | None]) -> Iterator[Point]:
     """All points, a whole curve a seed, the quick ones first."""
-    minutes, labels = sorted(minutes), sorted(labels, key=lambda count: count or 1 << 60)
+    reading, labels = sorted(reading), sorted(labels, key=lambda count: count or 1 << 60)
     for seed in seeds:
         for count in labels:
-            for length in minutes:
+            for length in reading:
                 for rate in RATES if count else RATES[:1]:
                     yield Point(seed, length, count, steps_for(count), rate)
         if None in labels:
-            for length in minutes:
-                if length:
-                    yield Point(seed, 0, None, round(FULL_STEPS * (1 + length / FULL_MINUTES)), RATES[0])
+            for factor in LONGER:
+                yield Point(seed, 0, None, round(FULL_STEPS * factor), RATES[0])
 
 
 def steps_for(labels: int | None) -> int:
@@ -67,19 +66,18 @@ def steps_for(labels: int | None) -> int:
     return FULL_STEPS if labels is None else min(FULL_STEPS, max(FEWEST_STEPS, PASSES * labels // BATCH))
 
 
-def measured(point: Point, root: Path, steps_per_minute: int, overrides: list[str]) -> dict[str, Any]:
+def measured(point: Point, root: Path, overrides: list[str]) -> dict[str, Any]:
     """Run the stages for a point; what they share with other points is found done."""
     from pipelines import evaluate, finetune, preprocess, pretrain
     from pipelines.shared.session import Session
     from tests.conftest import compose_config
 
     chosen = ["pretrain=none"]
-    if point.minutes:
-        steps = max(1, round(point.minutes * steps_per_minute))
-        chosen = ["pretrain=mlm", f"pretrain.max_steps={steps}", f"pretrain.seed={point.seed}"]
+    if point.reading:
+        chosen = ["pretrain=mlm", f"pretrain.max_steps={point.reading}", f"pretrain.seed={point.seed}"]
     if point.labels is not None:
         chosen.append(f"data.train_rows={point.labels}")
-    recipe = [f"train.max_steps={point.steps}", f"train.learning_rate={point.learning_rate}", "train.evaluations=6"]
+    recipe = [f"train.max_steps={point.steps}", f"train.learning_rate={point.learning_rate}", "train.evaluations=3"]
     names = [f"root={root}", "name=pretraining", f"seed={point.seed}"]
     with Session(compose_config(*chosen, *recipe, *names, *overrides)) as session:
         prepared = preprocess.run(session)
@@ -104,25 +102,25 @@ def measured(point: Point, root: Path, steps_per_minute: int, overrides: list[st
     }
 
 
-def run(points: list[Point], root: Path, steps_per_minute: int, overrides: list[str]) -> None:
+def run(points: list[Point], root: Path, overrides: list[str]) -> None:
     """Measure the points that have no line yet, and write one for each."""
     file = root / "pretraining.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
-    done = [line["point"] for line in lines(root, overrides, steps_per_minute)]
+    done = [line["point"] for line in lines(root, overrides)]
     waiting = [point for point in points if asdict(point) not in done]
     if waiting:  # libraries that the first point would otherwise pay for
         import datasets  # noqa: F401
         import transformers  # noqa: F401
     for number, point in enumerate(waiting, 1):
         print(f"--- {number} of {len(waiting)}: {point}", flush=True)
-        found = measured(point, root, steps_per_minute, overrides)
-        line = {"point": asdict(point), "steps_per_minute": steps_per_minute, "overrides": overrides, **found}
+        found = measured(point, root, overrides)
+        line = {"point": asdict(point), "overrides": overrides, **found}
         with file.open("a", encoding="utf-8") as results:
             results.write(json.dumps(line) + "\n")
         print(json.dumps(found), flush=True)
 
 
-def lines(root: Path, overrides: list[str], steps_per_minute: int) -> list[dict[str, Any]]:
+def lines(root: Path, overrides: list[str]) -> list[dict[str, Any]]:
     """What has been measured with these overrides; a line that a kill cut off counts for nothing."""
     file = root / "pretraining.jsonl"
     found = []
@@ -131,8 +129,7 @@ def lines(root: Path, overrides: list[str], steps_per_minute: int) -> list[dict[
             found.append(json.loads(text))
         except ValueError:
             continue
-    same = {"overrides": overrides, "steps_per_minute": steps_per_minute}
-    return [line for line in found if line == {**line, **same}]
+    return [line for line in found if line["overrides"] == overrides]
 
 
 def best(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -140,17 +137,17 @@ def best(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for line in results:
         point = line["point"]
-        groups[point["seed"], point["minutes"], point["labels"], point["steps"]].append(line)
+        groups[point["seed"], point["reading"], point["labels"], point["steps"]].append(line)
     return [max(group, key=lambda line: line["validation"]) for group in groups.values()]
 
 
-def curves(results: list[dict[str, Any]]) -> dict[float, dict[int | None, list[dict[str, Any]]]]:
-    """Pretraining minutes -> labels -> one line a seed, of the fine-tunings with the usual number of steps."""
-    found: dict[float, dict[int | None, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+def curves(results: list[dict[str, Any]]) -> dict[int, dict[int | None, list[dict[str, Any]]]]:
+    """Pretraining steps -> labels -> one line a seed, of the fine-tunings with the usual number of steps."""
+    found: dict[int, dict[int | None, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for line in results:
         point = line["point"]
         if point["steps"] == steps_for(point["labels"]):
-            found[point["minutes"]][point["labels"]].append(line)
+            found[point["reading"]][point["labels"]].append(line)
     return dict(sorted(found.items()))
 
 
@@ -160,10 +157,29 @@ def table(results: list[dict[str, Any]]) -> str:
     labels = sorted({count for row in found.values() for count in row}, key=lambda count: count or 1 << 60)
     heads = [f"{count:,} labels" if count else "all labels" for count in labels]
     text = [f"| pretraining | {' | '.join(heads)} |", "| --- |" + " --- |" * len(labels)]
-    for minutes, row in found.items():
+    for reading, row in found.items():
         cells = [f"{_cell(row[count], 'accuracy')}, {_cell(row[count], 'macro_f1')}" for count in labels]
-        text.append(f"| {minutes:g} min | {' | '.join(cells)} |")
-    return "\n".join(["accuracy [worst, best seed], macro F1 [worst, best seed]", "", *text])
+        text.append(f"| {_reading(reading, row)} | {' | '.join(cells)} |")
+    text += ["", "over time, all labels", "", "| pretraining | fine-tuning | minutes | accuracy | macro F1 |"]
+    text.append("| --- " * 5 + "|")
+    for (reading, steps), group in over_time(results).items():
+        figures = f"{_cell(group, 'accuracy')} | {_cell(group, 'macro_f1')}"
+        text.append(f"| {reading:,} steps | {steps:,} steps | {_minutes(group):.1f} | {figures} |")
+    return "\n".join(["mean of the seeds [worst, best]: accuracy, macro F1", "", *text])
+
+
+def over_time(results: list[dict[str, Any]]) -> dict[tuple[int, int], list[dict[str, Any]]]:
+    """(pretraining steps, fine-tuning steps) -> one line a seed, of the fine-tunings on all labels."""
+    found: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
+    for line in results:
+        if line["point"]["labels"] is None:
+            found[line["point"]["reading"], line["point"]["steps"]].append(line)
+    return dict(sorted(found.items()))
+
+
+def _reading(steps: int, row: dict[int | None, list[dict[str, Any]]]) -> str:
+    seconds = [line["pretrain_s"] for group in row.values() for line in group]
+    return f"{steps:,} steps ({sum(seconds) / len(seconds) / 60:.1f} min)" if steps else "none"
 
 
 def _cell(group: list[dict[str, Any]], metric: str) -> str:
@@ -178,29 +194,18 @@ def plot(results: list[dict[str, Any]], image: Path) -> None:
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     found = curves(results)
-    for color, (minutes, row) in zip(COLORS, found.items(), strict=False):
+    for color, (reading, row) in zip(COLORS, found.items(), strict=False):
         groups = sorted(((group[0]["rows"], group) for group in row.values()), key=lambda item: item[0])
-        name = f"{minutes:g} min of pretraining" if minutes else "no pretraining"
-        _line(left, groups, color, name)
+        _line(left, groups, color, f"pretraining: {_reading(reading, row)}")
     left.set_xscale("log")
     left.set_xlabel("labelled training rows")
     left.set_title("Test metric over labels")
-    scratch = [line for line in results if line["point"]["labels"] is None and not line["point"]["minutes"]]
-    reading = [
-        line
-        for line in results
-        if line["point"]["labels"] is None and line["point"]["steps"] == FULL_STEPS and line["point"]["minutes"]
-    ]
-    for part, color, name in ((scratch, COLORS[0], "fine-tuning only"), (reading, COLORS[3], "pretraining first")):
-        by_time: dict[tuple[float, int], list[dict[str, Any]]] = defaultdict(list)
-        for line in part:
-            by_time[line["point"]["minutes"], line["point"]["steps"]].append(line)
-        _line(
-            right,
-            sorted(((_minutes(group), group) for group in by_time.values()), key=lambda item: item[0]),
-            color,
-            name,
-        )
+    timed = [(_minutes(group), key[0], group) for key, group in over_time(results).items()]
+    for color, name, own in (
+        (COLORS[0], "fine-tuning only", [(minutes, group) for minutes, reading, group in timed if not reading]),
+        (COLORS[3], "pretraining first", [(minutes, group) for minutes, reading, group in timed if reading]),
+    ):
+        _line(right, sorted(own, key=lambda item: item[0]), color, name)
     right.set_xlabel("pretraining + fine-tuning, minutes (all labels)")
     right.set_title("Test metric over total time")
     for axes in (left, right):
@@ -232,22 +237,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("mlruns/bench"), help="folder of everything generated")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--minutes", type=float, nargs="+", default=[0, 1, 3, 10], help="of pretraining")
+    parser.add_argument("--reading", type=int, nargs="+", default=[0, 800, 2400, 8000], help="steps of pretraining")
     parser.add_argument("--labels", nargs="+", default=["100", "500", "2000", "all"], help="training rows, or all")
-    parser.add_argument(
-        "--steps-per-minute",
-        type=int,
-        default=800,
-        help="pretraining steps this machine takes: tokens_per_s of a record, times 60, over 2048",
-    )
     parser.add_argument("--image", type=Path, default=IMAGE)
     parser.add_argument("--plot-only", action="store_true")
     parser.add_argument("overrides", nargs="*", help="of the configuration")
     given = parser.parse_intermixed_args()
     labels = [None if count == "all" else int(count) for count in given.labels]
     if not given.plot_only:
-        run([*plan(given.seeds, given.minutes, labels)], given.root, given.steps_per_minute, given.overrides)
-    results = best(lines(given.root, given.overrides, given.steps_per_minute))
+        run([*plan(given.seeds, given.reading, labels)], given.root, given.overrides)
+    results = best(lines(given.root, given.overrides))
     plot(results, given.image)
     print(f"\n{table(results)}\n\n{given.image}")
 

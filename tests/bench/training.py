@@ -24,9 +24,9 @@ from sluice.data.prepare import load
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification
 from sluice.training.dropout import quickened
-from sluice.training.fit import Rows
 from sluice.training.loss import cross_entropy
 from sluice.training.precision import resolve_precision
+from sluice.training.rows import Rows
 from sluice.training.settings import Train
 from sluice.training.trainer import make_trainer
 from tests.conftest import compose_config

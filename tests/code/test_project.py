@@ -32,9 +32,11 @@ def test_every_dependency_has_a_lower_bound():
         assert own or ">=" in dependency or "==" in dependency, dependency
 
 
-def test_configuration_needs_no_heavy_import():
+def test_configuration_and_every_command_need_no_heavy_import():
+    commands = sorted(path.stem for path in (REPOSITORY / "pipelines").glob("*.py") if path.stem != "__init__")
     code = (
-        "import sys; from tests.conftest import compose_config; compose_config();"
+        f"import sys; {'; '.join(f'import pipelines.{command}' for command in commands)};"
+        "from tests.conftest import compose_config; compose_config();"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)

@@ -48,7 +48,7 @@ def test_every_format_gives_the_same_documents(tmp_path: Path) -> None:
     [
         ("a.jsonl", b'{"text": "x"}\n{"text": \n', r"a.jsonl:2: not JSON at column"),
         ("a.jsonl", b'{"body": "x"}\n', r"a.jsonl:1: no column 'text'; found: body. Name yours: pretrain.column"),
-        ("a.jsonl", b'["x"]\n', r"a.jsonl:1: no column 'text'; found: a JSON list"),
+        ("a.jsonl", b'["x"]\n', r"a.jsonl:1: a JSON list, expected an object"),
         ("a.jsonl", b'{"text": 3}\n', r"a.jsonl:1: text is int '3', expected a string"),
         ("a.txt", b"caf\xe9\n", r"a.txt: byte 0xe9 is not UTF-8"),
         ("a.txt.gz", b"no gzip", r"a.txt.gz: not a whole gzip file"),

@@ -10,7 +10,8 @@ from sluice.models.checkpoint import Checkpoint
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification
 from sluice.training.checkpoints import newest_whole
-from sluice.training.fit import Rows, fit
+from sluice.training.fit import fit
+from sluice.training.rows import Rows
 from sluice.training.settings import Train
 from sluice.training.trainer import drop_tokens, total_steps
 from tests.conftest import make_rows

@@ -14,7 +14,8 @@ from sluice.errors import UserError
 from sluice.inference.bundle import Lineage
 from sluice.models.checkpoint import Checkpoint
 from sluice.training.bundle import train_bundle
-from sluice.training.fit import Rows, fit
+from sluice.training.fit import fit
+from sluice.training.rows import Rows
 from sluice.training.settings import Train
 from tests.conftest import REPOSITORY, make_rows
 from tests.model.test_training import SPEC, TASK, weights

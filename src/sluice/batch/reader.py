@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from sluice.batch.blocks import BLOCK_BYTES, Block, own_options
 from sluice.batch.settings import Predict
 from sluice.data.sources.cells import Cells, check_columns
 from sluice.data.sources.delimited import read_records
-from sluice.data.sources.structured import to_strings
+from sluice.data.sources.structured import json_object, to_strings
 from sluice.data.sources.tabular import SUFFIXES
 from sluice.errors import UserError
 
@@ -207,15 +206,7 @@ class JsonlReader(TextReader):
             self._line = number
             if not line.strip():
                 continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{self.path}:{number}: not JSON at column {error.colno} ({error.msg}), "
-                    f"found {line[:60].strip()!r}. Expected one object a line; for another format: predict.format=csv"
-                ) from error
-            if not isinstance(row, dict):
-                raise UserError(f"{self.path}:{number}: a JSON {type(row).__name__}, expected an object, one a line")
+            row = json_object(f"{self.path}:{number}", line, "for another format: predict.format=csv")
             if self.settings.column not in row:
                 self._check_column(f"{self.path}:{number}", list(row))
             yield number, len(line), row

@@ -13,15 +13,18 @@ from sluice.data.inspection.settings import ONLY_REPORT, Checks
 from sluice.files import folder_digest
 from sluice.models.spec import ModelSpec
 from sluice.tasks.task import Task
-from sluice.training.fit import Rows, fit
+from sluice.training.fit import fit
 from sluice.training.processes import spread
 from sluice.training.reporter import Log
+from sluice.training.rows import Rows
 from sluice.training.settings import Train
 
 if TYPE_CHECKING:
     from sluice.inference.bundle import Lineage
 
-BUNDLE, CHECKPOINTS = "bundle", "checkpoints"
+BUNDLE = "bundle"
+CHECKPOINTS = "checkpoints"
+"""What a training that is cut off goes on from; whoever called removes it when all is recorded."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,6 @@ class Job:
     seed: int
     checkpoint: Path | None
     checks: Checks
-
-
-CHECKPOINTS = "checkpoints"
-"""What a training that is cut off goes on from; whoever called removes it when all is recorded."""
 
 
 def train_bundle(

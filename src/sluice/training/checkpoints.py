@@ -1,38 +1,12 @@
-"""Trainer's checkpoints: when they are written, which of them a killed run can go on from."""
+"""Trainer's checkpoints on disk: which of them a killed run can go on from."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
-
-from transformers import TrainerCallback
 
 WHOLE = "whole"
 """The file that says that all others are there: Trainer writes a checkpoint in place."""
-
-
-class Keeper(TrainerCallback):
-    """Asks for a checkpoint every `interval` steps, marks each as whole, and keeps the newest and the best."""
-
-    def __init__(self, interval: int) -> None:
-        self.interval = interval
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ask beside the validations, which ask for themselves."""
-        if state.global_step % self.interval == 0:
-            control.should_save = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the new one first, then remove what it replaces."""
-        if not state.is_world_process_zero:
-            return
-        folder = Path(args.output_dir)
-        newest = folder / f"checkpoint-{state.global_step}"
-        (newest / WHOLE).touch()
-        kept = {newest, folder / f"checkpoint-{state.best_global_step}"}
-        for checkpoint in set(folder.glob("checkpoint-*")) - kept:
-            _remove(checkpoint)
 
 
 def newest_whole(folder: Path) -> Path | None:
@@ -41,8 +15,13 @@ def newest_whole(folder: Path) -> Path | None:
     for checkpoint in found:
         if (checkpoint / WHOLE).exists():
             return checkpoint
-        _remove(checkpoint)
+        remove(checkpoint)
     return None
+
+
+def mark_whole(checkpoint: Path) -> None:
+    """Say of a checkpoint that it is complete."""
+    (checkpoint / WHOLE).touch()
 
 
 def step(checkpoint: Path) -> int:
@@ -50,6 +29,7 @@ def step(checkpoint: Path) -> int:
     return int(checkpoint.name.split("-")[1])
 
 
-def _remove(checkpoint: Path) -> None:
-    (checkpoint / WHOLE).unlink(missing_ok=True)  # first: a kill may leave the rest
+def remove(checkpoint: Path) -> None:
+    """Delete a checkpoint; a kill meanwhile leaves one that is not whole."""
+    (checkpoint / WHOLE).unlink(missing_ok=True)
     shutil.rmtree(checkpoint)

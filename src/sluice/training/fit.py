@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,27 +11,11 @@ from sluice.errors import UserError
 from sluice.tasks.task import Task
 from sluice.training.checkpoints import step
 from sluice.training.reporter import Log
+from sluice.training.rows import Rows
 from sluice.training.settings import Train
 
 if TYPE_CHECKING:
-    import datasets
-    import numpy as np
-    import numpy.typing as npt
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Encoded rows: token ids and the right answers as label indices."""
-
-    ids: Sequence[Sequence[int]]
-    references: npt.NDArray[np.int64]
-
-    def dataset(self) -> datasets.Dataset:
-        """In the form that Trainer reads."""
-        import datasets
-
-        return datasets.Dataset.from_dict({"input_ids": self.ids, "labels": self.references})
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DataCollatorWithPadding, EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
-from transformers.utils.logging import disable_progress_bar
 
-from sluice.training.checkpoints import Keeper
+from sluice.training.arguments import arguments, checkpoint_interval
+from sluice.training.keeper import Keeper
 from sluice.training.precision import resolve_precision
 from sluice.training.reporter import Log, reporter
+from sluice.training.rows import Rows
 from sluice.training.sampler import GroupedByLength
 from sluice.training.settings import Train
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from sluice.training.fit import Rows
 
 WIDTH = 8
 """Batches are padded to a multiple of it: a processor's matrix kernels are prepared anew for every new shape."""
@@ -63,7 +62,6 @@ def make_trainer(
     log: Log,
 ) -> FineTuner:
     """A Trainer that keeps the checkpoint that is best in `metric`, one of the figures of `measure`."""
-    disable_progress_bar()  # of saving: the training has one of its own
     steps = total_steps(settings, len(train.ids))
     patience = [EarlyStoppingCallback(settings.patience)] if settings.patience else []
     trainer = FineTuner(
@@ -73,11 +71,11 @@ def make_trainer(
         model=model,
         args=_arguments(settings, metric, steps, seed, folder),
         train_dataset=train.dataset(),
-        eval_dataset=validation.dataset(),
+        eval_dataset=validation.by_length().dataset(),
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=WIDTH),
         compute_metrics=measure,
         compute_loss_func=loss,
-        callbacks=[Keeper(max(1, math.ceil(steps / settings.checkpoints))), *patience],
+        callbacks=[Keeper(checkpoint_interval(settings, steps)), *patience],
     )
     trainer.remove_callback(ProgressCallback)
     if trainer.is_world_process_zero():
@@ -108,38 +106,22 @@ def total_steps(settings: Train, rows: int) -> int:
 
 
 def _arguments(settings: Train, metric: str, steps: int, seed: int, folder: Path) -> TrainingArguments:
-    interval = max(1, math.ceil(steps / settings.evaluations))
     precision = resolve_precision(settings.precision)
-    on_cpu = not torch.cuda.is_available()
-    return TrainingArguments(
-        output_dir=str(folder),
+    return arguments(
+        settings,
+        steps,
+        seed,
+        folder,
         num_train_epochs=settings.epochs or 1,
         max_steps=-1 if settings.epochs else settings.max_steps,
-        per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=2 * settings.batch_size,
         gradient_accumulation_steps=settings.accumulation,
         activation_checkpointing=settings.gradient_checkpointing,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup,
-        weight_decay=settings.weight_decay,
-        optim=settings.optimizer,
-        use_cpu=on_cpu,
-        ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
+        ddp_backend="gloo" if not torch.cuda.is_available() and world_size() > 1 else None,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        eval_strategy="steps",
-        eval_steps=interval,
-        save_strategy="steps",
-        save_steps=interval,
         load_best_model_at_end=True,
         metric_for_best_model=metric,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
-        logging_steps=max(1, steps // 50),
-        dataloader_pin_memory=False,
-        report_to="none",
-        seed=seed,
-        data_seed=seed,
-        disable_tqdm=False,
     )

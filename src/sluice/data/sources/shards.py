@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sluice.data.sources.structured import json_object
 from sluice.errors import UserError
 from sluice.files import file_digest, write_json
 from sluice.part import digest
@@ -79,15 +80,9 @@ def _jsonl(path: Path, column: str) -> Iterator[str]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path}:{number}: not JSON at column {error.colno} ({error.msg}); expected one object a line"
-                ) from error
-            if not isinstance(row, dict) or column not in row:
-                names = ", ".join(row) if isinstance(row, dict) else f"a JSON {type(row).__name__}"
-                raise _no_column(f"{path}:{number}", column, names)
+            row = json_object(f"{path}:{number}", line, "a line of plain text each goes into a .txt file")
+            if column not in row:
+                raise _no_column(f"{path}:{number}", column, ", ".join(row))
             yield _text(row[column], f"{path}:{number}", column)
 
 

@@ -19,7 +19,7 @@ def read_jsonl(path: str, text: str, wanted: Columns) -> Cells:
         if not line.strip():
             cells.blank_lines += 1
             continue
-        row = _object(path, number, line)
+        row = json_object(f"{path}:{number}", line, "for another format: data.format=csv")
         if any(name not in row for name in wanted.values()):
             check_columns(f"{path}:{number}", wanted, list(row))
         for column, name in wanted.items():
@@ -30,18 +30,18 @@ def read_jsonl(path: str, text: str, wanted: Columns) -> Cells:
     return cells
 
 
-def _object(path: str, number: int, line: str) -> dict[str, object]:
+def json_object(place: str, line: str, cure: str) -> dict[str, Any]:
+    """The object that a line holds; UserError with `place` and, where it is not JSON at all, `cure`."""
     try:
         row = json.loads(line.rstrip("\r\n"))
     except json.JSONDecodeError as error:
         raise UserError(
-            f"{path}:{number}: not JSON at column {error.colno} ({error.msg}), found {line[:60].strip()!r}. "
-            "Expected one object a line; for another format: data.format=csv"
+            f"{place}: not JSON at column {error.colno} ({error.msg}), found {line[:60].strip()!r}. "
+            f"Expected one object a line; {cure}"
         ) from error
     if not isinstance(row, dict):
         raise UserError(
-            f"{path}:{number}: a JSON {type(row).__name__}, expected an object such as "
-            '{"text": "...", "label": "..."}, one a line'
+            f'{place}: a JSON {type(row).__name__}, expected an object such as {{"text": "..."}}, one a line'
         )
     return row
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from sluice.data.sources import shards
-from sluice.part import Part, digest
+from sluice.part import digest
+from sluice.training.settings import Loop
 
 
-class Pretrain(Part):
-    """Masked language modelling on unlabelled text; names follow transformers where it has one."""
+class Pretrain(Loop):
+    """Masked language modelling on unlabelled text."""
 
     enabled: bool = True
     """false: the model starts from its own weights."""
@@ -21,9 +21,6 @@ class Pretrain(Part):
     column: str = Field("text", min_length=1)
     """The column of JSONL and Parquet files that holds the text; in `.txt` files a line is a document."""
     max_steps: int = Field(3000, ge=1)
-    """Optimizer steps; `epochs` overrides it."""
-    epochs: float | None = Field(None, gt=0)
-    """Passes over the corpus, instead of a number of steps."""
     batch_size: int = Field(16, ge=1)
     """Sequences in one step."""
     sequence_length: int = Field(128, ge=8, le=8192)
@@ -31,20 +28,9 @@ class Pretrain(Part):
     mask_share: float = Field(0.3, gt=0, le=0.9)
     """Share of the tokens that are hidden and have to be guessed."""
     learning_rate: float = Field(1e-3, gt=0)
-    """Peak of the schedule."""
-    schedule: str = "linear"
-    """A `lr_scheduler_type` of transformers."""
-    warmup: float = Field(0.06, ge=0, lt=1)
-    """Share of the steps in which the learning rate rises."""
     weight_decay: float = Field(0.01, ge=0)
-    optimizer: str = "adamw_torch_fused"
-    """An `optim` of transformers."""
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """auto: bf16 where the hardware multiplies it natively, fp16 on other GPUs, else fp32."""
     evaluations: int = Field(5, ge=1)
     """Measurements on held-out text over the whole pretraining."""
-    checkpoints: int = Field(10, ge=1)
-    """Checkpoints over the whole pretraining, beside those at measurements: what a kill loses is less than one part."""
     tokenizer_characters: int = Field(20_000_000, ge=1000)
     """Characters of a sample of the corpus, at most, on which a new tokenizer is trained."""
     shuffle_buffer: int = Field(10_000, ge=1)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
-from transformers.utils.logging import disable_progress_bar
 
-from sluice.training.checkpoints import Keeper
+from sluice.training.arguments import arguments, checkpoint_interval
+from sluice.training.keeper import Keeper
 from sluice.training.precision import resolve_precision
 from sluice.training.pretraining.loss import hidden_only, hide, masked_loss
 from sluice.training.pretraining.settings import Pretrain
@@ -71,7 +71,6 @@ def make_trainer(
     log: Log,
 ) -> PreTrainer:
     """A Trainer over mapped token sequences, shapes (sequences, length)."""
-    disable_progress_bar()  # of saving: the training has one of its own
     # ModernBERT then computes the vocabulary's scores for hidden tokens only: a step takes 0.4 of the time. Set on the
     # model and not in its configuration, which is saved and would surprise whoever opens the folder.
     model.sparse_prediction = True
@@ -85,7 +84,7 @@ def make_trainer(
         train_dataset=train,
         eval_dataset=held_out,
         data_collator=_stack,
-        callbacks=[Keeper(max(1, math.ceil(steps / settings.checkpoints)))],
+        callbacks=[Keeper(checkpoint_interval(settings, steps))],
     )
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(reporter(log))
@@ -122,28 +121,13 @@ def _stack(rows: Sequence[Ids]) -> dict[str, torch.Tensor]:
 
 
 def _arguments(settings: Pretrain, steps: int, folder: Path) -> TrainingArguments:
-    interval = max(1, math.ceil(steps / settings.evaluations))
-    return TrainingArguments(
-        output_dir=str(folder),
+    return arguments(
+        settings,
+        steps,
+        settings.seed,
+        folder,
         max_steps=steps,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup,
-        weight_decay=settings.weight_decay,
-        optim=settings.optimizer,
-        use_cpu=not torch.cuda.is_available(),
         fp16=resolve_precision(settings.precision) == "fp16",
-        eval_strategy="steps",
-        eval_steps=interval,
-        save_strategy="steps",
-        save_steps=interval,
         metric_for_best_model="loss",
-        logging_steps=max(1, steps // 50),
         remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        report_to="none",
-        seed=settings.seed,
-        data_seed=settings.seed,
-        disable_tqdm=False,
     )
