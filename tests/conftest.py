@@ -9,6 +9,7 @@ import pytest
 
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes with a thread for every core would wait for each other.

@@ -257,6 +257,8 @@ KILLED = {"max_steps": 60, "evaluations": 12}
 
 
 def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path):
+    import torch
+
     whole = made(tmp_path / "whole", **KILLED)
     threads = str(torch.get_num_threads())  # bits depend on it, and a test before this one may have set it
     code = "import sys; from tests.model.test_pretrain import *; made(Path(sys.argv[1]), log=slowly, **KILLED)"
