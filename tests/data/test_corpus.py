@@ -52,7 +52,7 @@ def test_every_format_gives_the_same_documents(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": 3}\n', r"a.jsonl:1: text is int '3', expected a string"),
         ("a.txt", b"caf\xe9\n", r"a.txt: byte 0xe9 is not UTF-8"),
         ("a.txt.gz", b"no gzip", r"a.txt.gz: not a whole gzip file"),
-        ("a.txt.gz", gzip.compress(b"cut off" * 99)[:-9], r"a.txt.gz: not a whole gzip file"),
+        ("a.txt.gz", gzip.compress(b"cut off" * 99, mtime=0)[:-9], r"a.txt.gz: not a whole gzip file"),
         ("a.parquet", b"no parquet", r"a.parquet: not a whole Parquet file"),
     ],
 )

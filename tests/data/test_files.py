@@ -35,10 +35,10 @@ def texts(rows: list[dict[str, str | None]]) -> list[tuple[str | None, str | Non
         ("a.tsv", 'text\tlabel\nGates, open\tyes\nsay "no"\tno\n'),
         ("a.csv", b'\xef\xbb\xbftext,label\r\n"Gates, open",yes\r\nsay "no",no\r\n'),
         ("a.jsonl", '{"text": "Gates, open", "label": "yes"}\n{"label": "no", "text": "say \\"no\\""}\n'),
-        ("a.csv.gz", gzip.compress(b'text,label\n"Gates, open",yes\nsay "no",no\n')),
+        ("a.csv.gz", gzip.compress(b'text,label\n"Gates, open",yes\nsay "no",no\n', mtime=0)),
         (
             "a.jsonl.gz",
-            gzip.compress(b'{"text": "Gates, open", "label": "yes"}\n{"text": "say \\"no\\"", "label": "no"}'),
+            gzip.compress(b'{"text": "Gates, open", "label": "yes"}\n{"text": "say \\"no\\"", "label": "no"}', mtime=0),
         ),
     ],
 )
