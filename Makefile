@@ -60,7 +60,10 @@ check: $(READY) ## lint, types, the import contract, every configuration
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/pytest -q tests/code/test_conf.py
 
-test: $(READY) ## all tests: offline, without root, some minutes
+test: $(READY) ## offline, without root: all but the few tests that take minutes each
+	@$(VENV)/bin/pytest --numprocesses 2 --dist loadfile -m "not thorough" $(ARGS)
+
+test-all: $(READY) ## every test, as CI runs them: twenty kills, PostgreSQL, every command of the documents
 	@$(VENV)/bin/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-fast: $(READY) ## the tests that need no training and no server
@@ -82,4 +85,4 @@ clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-fast bench-pretrain bench-train bench-kills bench-drift clean $(STAGES)
+.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift clean $(STAGES)

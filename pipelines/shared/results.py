@@ -12,6 +12,9 @@ from sluice.registry.store import Store
 from sluice.registry.versions import CHALLENGER, move_alias
 
 Outcome = dict[str, Any]
+FOLDS = "cv"
+SIDES = ("validation", "test", FOLDS)
+"""What a job is judged by: the mean over its folds only where it has some."""
 
 
 def conclude(jobs: list[Outcome], whole: bool) -> int:
@@ -42,7 +45,7 @@ def _close(store: Store, jobs: list[Outcome], whole: bool) -> None:
     run.text(table(jobs) + "\n", "sweep.txt")
     best = jobs[0]
     if _worth(best) > -math.inf:
-        run.metrics({f"{side}/{best['metric']}": best[side] for side in ("validation", "test") if side in best})
+        run.metrics({f"{side}/{best['metric']}": best[side] for side in SIDES if side in best})
     if not whole:
         end_below(run, "KILLED")  # a job's process may have had no time for it
     run.finish("KILLED" if not whole else "FINISHED" if good else "FAILED")
@@ -65,8 +68,9 @@ def table(jobs: list[Outcome], markdown: bool = False) -> str:
     """One line a job."""
     keys = list(dict.fromkeys(key for job in jobs for key in job["choices"]))
     metric = next((job["metric"] for job in jobs if "metric" in job), "")
-    header = ["job", *(key.removesuffix(".choice") for key in keys), f"validation {metric}", f"test {metric}", "state"]
-    lines = [_line(job, keys) for job in jobs]
+    sides = [side for side in SIDES if side != FOLDS or any(FOLDS in job for job in jobs)]
+    header = ["job", *(key.removesuffix(".choice") for key in keys), *(f"{side} {metric}" for side in sides), "state"]
+    lines = [_line(job, keys, sides) for job in jobs]
     if markdown:
         return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *lines])
     widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
@@ -76,8 +80,8 @@ def table(jobs: list[Outcome], markdown: bool = False) -> str:
     )
 
 
-def _line(job: Outcome, keys: list[str]) -> list[str]:
-    figures = [f"{job[side]:.4f}" if job.get(side) is not None else "-" for side in ("validation", "test")]
+def _line(job: Outcome, keys: list[str], sides: list[str]) -> list[str]:
+    figures = [f"{job[side]:.4f}" if job.get(side) is not None else "-" for side in sides]
     state = "cut off" if job["state"] == "running" else job["state"]
     version = f", {job['name']}:{job['version']}" if job.get("version") else ""
     return [str(job["number"]), *(job["choices"].get(key, "-") for key in keys), *figures, state + version]

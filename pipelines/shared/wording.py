@@ -68,12 +68,14 @@ def _validation(error: ValidationError, prefix: str) -> str:
         return f"unknown setting {field}.{_nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "missing":
         return f"{field} is missing: set it with {field}=..."
-    return f"{field}={_short(first['input'])}: {first['msg']}"
+    return f"{field}{_said(first['input'])}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _short(value: object) -> str:
-    text = str(value) if isinstance(value, str | int | float | bool | None) else type(value).__name__
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _said(value: object) -> str:
+    """The value as it was given; nothing for a whole group, whose fields are at odds."""
+    if not isinstance(value, str | int | float | bool | None):
+        return ""
+    return f"={value}" if len(str(value)) <= 60 else f"={str(value)[:57]}..."
 
 
 def _fields_of(class_name: str) -> list[str]:

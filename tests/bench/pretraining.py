@@ -4,7 +4,7 @@
     make bench-pretrain ARGS="--seeds 0 --reading 0 2400"     # a part of it
     make bench-pretrain ARGS="--plot-only"                    # the picture and the table of what has been measured
 
-Each measured point is a line in `<root>/pretraining.jsonl`, and a point that stands there is not measured again.
+Each measured point is a line in docs/figures/pretraining.jsonl, and a point that stands there is not measured again.
 Trailing arguments are overrides of the configuration, such as `model=base`.
 
 The recipe. Every fine-tuning validates three times and keeps the best checkpoint; validation and test rows are all rows
@@ -31,6 +31,7 @@ PASSES, FEWEST_STEPS, FULL_STEPS, BATCH = 15, 200, 2100, 32
 LONGER = (1.5, 2.5)
 """How much longer a model from scratch is fine-tuned on all labels, for the curves over time."""
 RATES = (7e-4, 2.3e-4)
+RESULTS = Path("docs/figures/pretraining.jsonl")
 IMAGE = Path("docs/images/pretraining.png")
 COLORS = ("#777777", "#9ecae1", "#4292c6", "#08519c", "#08306b")
 
@@ -102,11 +103,10 @@ def measured(point: Point, root: Path, overrides: list[str]) -> dict[str, Any]:
     }
 
 
-def run(points: list[Point], root: Path, overrides: list[str]) -> None:
-    """Measure the points that have no line yet, and write one for each."""
-    file = root / "pretraining.jsonl"
+def run(points: list[Point], root: Path, file: Path, overrides: list[str]) -> None:
+    """Measure the points that have no line in `file` yet, and write one for each."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    done = [line["point"] for line in lines(root, overrides)]
+    done = [line["point"] for line in lines(file, overrides)]
     waiting = [point for point in points if asdict(point) not in done]
     if waiting:  # libraries that the first point would otherwise pay for
         import datasets  # noqa: F401
@@ -120,9 +120,8 @@ def run(points: list[Point], root: Path, overrides: list[str]) -> None:
         print(json.dumps(found), flush=True)
 
 
-def lines(root: Path, overrides: list[str]) -> list[dict[str, Any]]:
+def lines(file: Path, overrides: list[str]) -> list[dict[str, Any]]:
     """What has been measured with these overrides; a line that a kill cut off counts for nothing."""
-    file = root / "pretraining.jsonl"
     found = []
     for text in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         try:
@@ -239,14 +238,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--reading", type=int, nargs="+", default=[0, 800, 2400, 8000], help="steps of pretraining")
     parser.add_argument("--labels", nargs="+", default=["100", "500", "2000", "all"], help="training rows, or all")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a line a point")
     parser.add_argument("--image", type=Path, default=IMAGE)
     parser.add_argument("--plot-only", action="store_true")
     parser.add_argument("overrides", nargs="*", help="of the configuration")
     given = parser.parse_intermixed_args()
     labels = [None if count == "all" else int(count) for count in given.labels]
     if not given.plot_only:
-        run([*plan(given.seeds, given.reading, labels)], given.root, given.overrides)
-    results = best(lines(given.root, given.overrides))
+        run([*plan(given.seeds, given.reading, labels)], given.root, given.results, given.overrides)
+    results = best(lines(given.results, given.overrides))
     plot(results, given.image)
     print(f"\n{table(results)}\n\n{given.image}")
 

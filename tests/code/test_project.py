@@ -64,6 +64,11 @@ def mistake(capfd, *arguments: str, stage: str = "train") -> str:
         (["data=files", "data.encodin=latin-1"], "unknown setting data.encodin. Did you mean encoding?"),
         (["data=files", "data.columns={author: a}"], "+data.columns.<entry>=..."),
         (["train.epochs=abc"], "train.epochs=abc: Input should be a valid number"),
+        (
+            ["evaluate.abstain.accuracy=0.9", "evaluate.abstain.coverage=0.8"],
+            "evaluate.abstain: expected exactly one of",
+        ),
+        (["evaluate.abstain.balance=0.5"], "evaluate: abstain by balance 0.5 needs evaluate.out_of_scope=<label>"),
         (["data=fles"], "Could not find 'data/fles'"),
         (["data=files"], "Missing mandatory value: data.train"),
         (["name=Not A Name"], "name=Not A Name"),

@@ -54,6 +54,12 @@ def test_the_table_has_a_line_for_each_job():
     assert table(jobs, markdown=True).splitlines()[2] == "| 0 | 0 | 0.8000 | 0.5000 | done, demo:3 |"
 
 
+def test_the_mean_over_folds_has_a_column_where_folds_were_asked_for():
+    header, line = (text.split() for text in table([outcome(0, 0.8, cv=0.75)]).splitlines())
+    assert header[-3:] == ["cv", "accuracy", "state"]
+    assert line == ["0", "0", "0.8000", "0.5000", "0.7500", "done"]
+
+
 @pytest.mark.parametrize("value", [None, math.nan])
 def test_what_was_not_measured_is_never_the_best(value):
     assert _worth(outcome(0, value)) < _worth(outcome(1, 0.0))

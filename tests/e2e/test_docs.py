@@ -24,12 +24,14 @@ ELSEWHERE = {
     "setup": ".ci/run",
     "check": ".ci/run",
     "test": ".ci/run",
+    "test-all": ".ci/run",
     "test-fast": ".ci/run",
     "clean": "nothing: it would remove what tests stand on",
     "serve": "tests/serving",
     "ui": "tests/e2e",
     "bench-train": "people: it takes minutes",
     "bench-kills": "people: it takes minutes",
+    "bench-drift": "people: it takes minutes",
     "bench-pretrain": "people: it takes hours",
 }
 """Commands that are not run here, and what runs them."""
@@ -84,6 +86,7 @@ def write(path: Path, text: str, label: str) -> None:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if commands(page) and page.name != MEASURED], ids=lambda page: page.name
 )
+@pytest.mark.thorough
 def test_the_commands_of_a_page_run_in_their_order(page: Path, desk: House):
     folder = desk.root.parent
     for line in commands(page):

@@ -82,6 +82,7 @@ def test_a_clean_up_keeps_what_decisions_rest_on(moved):
     assert "[finetune] done" in again
 
 
+@pytest.mark.thorough
 def test_a_clean_up_and_a_backup_beside_a_training_harm_neither(moved, tmp_path):
     with training(moved, *LONG) as process:
         wait_for_checkpoint(moved, process)
@@ -107,6 +108,7 @@ def test_a_clean_up_and_a_backup_beside_a_training_harm_neither(moved, tmp_path)
     assert "restored" in empty("restore", f"archive={tmp_path}/x.tar")
 
 
+@pytest.mark.thorough
 def test_clean_ups_killed_anywhere_leave_every_version_whole(house, tmp_path):
     (bundle, *_) = sorted(house.root.glob("work/finetune/*/bundle"))
     (test, *_) = sorted(house.root.glob("work/evaluate/*/test"))

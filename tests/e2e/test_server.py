@@ -34,7 +34,7 @@ def on_postgres(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="module", params=["on_sqlite", "on_postgres"])
+@pytest.fixture(scope="module", params=["on_sqlite", pytest.param("on_postgres", marks=pytest.mark.thorough)])
 def team(request, house, tmp_path_factory):
     """A house whose runs and versions live on a server."""
     server = request.getfixturevalue(request.param)

@@ -75,6 +75,7 @@ def test_a_sweep_is_one_run_with_a_table_and_its_best_is_the_challenger(own):
     assert [run.info.run_id for run in runs(own)[""]] == [sweep.info.run_id]
 
 
+@pytest.mark.thorough
 def test_cold_processes_at_once_killed_and_gone_on_in_the_same_sweep(own):
     arguments = ["-m", *own.choices, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1,2"]
     sweep = start(own, "train", *arguments)

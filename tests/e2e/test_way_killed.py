@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 TRIALS = 20
 
 
+@pytest.mark.thorough
 def test_a_promotion_killed_anywhere_leaves_the_old_champion_or_the_new(house):
     house("promote", "version=1", "force=for the trials")
     command = [sys.executable, "-m", "tests.e2e.trials", str(house.root), str(TRIALS), *house.choices]

@@ -357,6 +357,7 @@ def test_the_yaml_says_what_the_class_says():
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_one_pretraining_serves_several_fine_tunings(tmp_path: Path, rows_csv: Path):
     from sluice.registry.store import Store
     from tests.e2e.conftest import House

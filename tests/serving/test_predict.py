@@ -86,6 +86,7 @@ def test_the_answers_are_those_of_the_service(root: Path, rows: Path, client: ht
     assert {row["predicted_label"] for row in empty} == {None}
 
 
+@pytest.mark.thorough
 def test_a_killed_prediction_goes_on_to_the_same_bytes(root: Path, rows: Path, tmp_path: Path):
     """Killed twice among the blocks: parts that were done stay as they were, and the output is that of one go."""
     parts = root / "work" / "predict"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sluice.evaluation.abstention import Abstain
 from sluice.evaluation.casefile import Cases
@@ -38,6 +38,12 @@ class Evaluate(Part):
     """The label that says that a text belongs to none of the others."""
     folds: int | None = Field(None, ge=2, le=50)
     """Parts into which the training and validation rows are cross-validated; none does not."""
+
+    @field_validator("abstain", mode="before")
+    @classmethod
+    def _no_rule(cls, given: Any) -> Any:
+        """The configuration lists all rules, so that a command line can set one."""
+        return None if isinstance(given, dict) and all(value is None for value in given.values()) else given
 
     @model_validator(mode="after")
     def _scope(self) -> Evaluate:
