@@ -11,7 +11,8 @@ from typing import Any
 
 from pipelines.shared.entry import main
 from pipelines.shared.session import LIBRARIES, shorten
-from sluice.batch.reader import Reader, open_reader
+from sluice.batch.readers.formats import open_reader
+from sluice.batch.readers.reader import Reader
 from sluice.batch.writer import output_format
 from sluice.config import Config
 from sluice.errors import UserError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.batch.blocks import Block
 from sluice.batch.columns import predictions, result_columns
-from sluice.batch.reader import Reader
+from sluice.batch.readers.reader import Reader
 from sluice.batch.writer import open_writer
 from sluice.errors import UserError
 

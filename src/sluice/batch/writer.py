@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sluice.batch.blocks import Block
-from sluice.batch.reader import Reader
+from sluice.batch.readers.reader import Reader
 from sluice.errors import UserError
 
 if TYPE_CHECKING:
