@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pyarrow.parquet as pq
@@ -108,6 +109,7 @@ def test_a_killed_prediction_goes_on_to_the_same_bytes(root: Path, rows: Path, t
     after = {path.name: path.stat().st_mtime_ns for path in _parts(parts, before)}
     assert {name: after[name] for name in done} == done
     assert "unchanged" in predict(root, rows, tmp_path / "killed.csv")
+    assert len(finished(root, "killed.csv")) == 1, "killed and taken up again: one run"
     elsewhere = tmp_path / "other" / "rows.csv"
     elsewhere.parent.mkdir()
     elsewhere.write_bytes(rows.read_bytes())
@@ -128,14 +130,18 @@ def test_what_stands_in_the_output_is_not_lost_by_mistake(root: Path, rows: Path
     assert output.read_text().count("\n") == COUNT
 
 
-def test_one_run_a_prediction_says_what_was_read_and_by_which_model(root: Path):
+def test_one_run_a_prediction_says_what_was_read_and_by_which_model(root: Path, rows: Path, tmp_path: Path):
+    predict(root, rows, tmp_path / "told.csv")
+    (run,) = finished(root, "told.csv")
+    assert (run.data.params["version"], run.data.metrics["rows"]) == ("apidocs:1", COUNT)
+
+
+def finished(root: Path, output: str) -> list[Any]:
+    """The MLflow runs of predictions that made this file."""
     store = Store(root, None)
     runs = store.client.search_runs([store.experiment("apidocs")], "tags.`sluice.type` = 'predict'")
     assert {run.info.status for run in runs} <= {"FINISHED", "FAILED"}
-    finished = [run for run in runs if run.info.status == "FINISHED"]
-    assert {(run.data.params["version"], run.data.metrics["rows"]) for run in finished} == {("apidocs:1", COUNT)}
-    names = [run.data.params["output"] for run in finished]
-    assert names.count("killed.csv") == 1, "killed and taken up again: one run"
+    return [run for run in runs if run.info.status == "FINISHED" and run.data.params["output"] == output]
 
 
 def _parts(folder: Path, before: set[str]) -> list[Path]:
