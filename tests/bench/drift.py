@@ -48,10 +48,10 @@ class Prepared:
         units = units_of(self.columns[GROUP], sides, self.pairs)
         return drifts(Rows(self.columns["text"], np.array(sides, "U10"), units, {LABELS: self.columns["label"]}))
 
-    def divided(self, seed: int, given: Sequence[str | None] | None = None) -> list[str]:
+    def divided(self, seed: int) -> list[str]:
         """A side for each row, by its group."""
         nowhere = [None] * len(self.columns["text"])
-        return assign(self.columns[GROUP], given or nowhere, Split(validation=0.15, test=0.15, seed=seed))
+        return assign(self.columns[GROUP], nowhere, Split(validation=0.15, test=0.15, seed=seed))
 
 
 def prepared(root: str, overrides: list[str]) -> Prepared:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sluice.evaluation.abstention import Abstain
 from sluice.evaluation.settings import Evaluate
 from sluice.metrics.selective import SILENT, Answers, risk_coverage
+from tests.conftest import compose_config
 
 
 @st.composite
@@ -101,3 +102,9 @@ def test_rules_exclude_each_other_and_those_of_scope_need_the_label():
         Abstain()
     with pytest.raises(ValueError, match="needs evaluate.out_of_scope"):
         Evaluate(abstain=Abstain(balance=0.5))
+
+
+def test_a_command_line_sets_one_rule_and_none_without():
+    assert compose_config().evaluate.abstain is None
+    assert compose_config("evaluate.abstain.coverage=0.8").evaluate.abstain == Abstain(coverage=0.8)
+    assert compose_config("evaluate.abstain={accuracy: 0.9}").evaluate.abstain == Abstain(accuracy=0.9)

@@ -254,3 +254,9 @@ def test_hidden_tokens_are_the_share_asked_for_and_never_special_ones(setting):
     assert not hidden[:, -1].any()
     assert hidden[:, 1:-1].float().mean().item() == pytest.approx(0.25, abs=0.03)
     assert torch.equal(drop_tokens(ids, tokenizer, 0.0), ids)
+
+
+def test_rows_by_length_keep_their_answers():
+    rows = Rows([[5] * 3, [6], [7] * 2, [8]], np.array([3, 1, 2, 1])).by_length()
+    assert rows.ids == [[6], [8], [7] * 2, [5] * 3]
+    assert rows.references.tolist() == [1, 1, 2, 3]
