@@ -98,6 +98,8 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as root:
         rows = prepared(root, given.overrides)
+    if given.column and given.column not in rows.columns:
+        parser.error(f"--column {given.column}: no such column among {', '.join(rows.columns)}. data.keep keeps more")
     false_alarms(rows, given.divisions)
     for line in held_out(rows, given.column) if given.column else ():
         print(line, flush=True)

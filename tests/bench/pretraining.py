@@ -247,6 +247,8 @@ def main() -> None:
     if not given.plot_only:
         run([*plan(given.seeds, given.reading, labels)], given.root, given.results, given.overrides)
     results = best(lines(given.results, given.overrides))
+    if not results:
+        parser.error(f"{given.results} has no points with these overrides yet: measure some without --plot-only")
     plot(results, given.image)
     print(f"\n{table(results)}\n\n{given.image}")
 
