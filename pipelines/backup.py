@@ -22,7 +22,11 @@ def command(cfg: Config) -> None:
     with opened(root / DATABASE) as connection:
         if elsewhere(connection, root):
             raise UserError(f"{root} was moved or copied: run make relocate first")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        archive.partial(target).touch()
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"archive={target} cannot be written: {error.strerror}. Name another place") from error
     with Workspace(root / "work").turn("promote", "a promotion, rollback or clean-up is at work; waiting for it"):
         archive.write(root, target)
     print(f"{target}: {target.stat().st_size / 2**20:,.1f} MiB")

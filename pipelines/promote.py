@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 from pathlib import Path
 
 from pipelines import package
 from pipelines.evaluate import TEST
 from pipelines.shared.entry import REFUSED, main
-from pipelines.shared.session import shorten
+from pipelines.shared.session import named, shorten
 from sluice.config import Config, to_yaml
+from sluice.errors import UserError
 from sluice.evaluation.comparison import gather
 from sluice.evaluation.testset import read_testset
 from sluice.files import folder_digest, write_text
-from sluice.gate import Evidence, Verdict, verdict
+from sluice.gate import Evidence, Gate, Verdict, verdict
 from sluice.inference.bundle import Bundle
 from sluice.registry import promotions, receipt
 from sluice.registry.runs import Run
@@ -51,6 +53,7 @@ def command(cfg: Config) -> int:
 def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | None) -> int:
     print(f"gate: {challenger} against {champion or 'no champion yet'}", flush=True)
     evidence = weigh(cfg, store, challenger, champion)
+    _check_floors(cfg.gate, evidence)
     judged = verdict(evidence, cfg.gate)
     print(checks(judged), flush=True)
     source = champion.number if champion else None
@@ -60,7 +63,9 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
         path = _receipt(cfg, store, run, challenger, champion, evidence, judged, "refused", "")
         promotions.end(run, "refused", judged.reasons, checks(judged, markdown=True))
         print(f"\nrefused: {challenger} stays a challenger. Receipt: {shorten(path)}")
-        print("Next: improve it, or overrule with make promote ARGS='force=\"why\"'")
+        asked = [f"version={cfg.version}"] if cfg.version else []
+        overruling = named(cfg.name, *asked, 'force="why"')
+        print(f"Next: improve it, or overrule with make promote{overruling}")
         return REFUSED
     bento = package.build(cfg, store, challenger, CHAMPION)
     write_text(cfg.root / "work" / "serve" / "config.yaml", to_yaml(cfg))
@@ -71,6 +76,15 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
     print(f"\n{outcome}: {challenger} is the champion. Bento {bento}. Receipt: {shorten(path)}")
     print("Next: make serve   (or: bentoml serve)")
     return 0
+
+
+def _check_floors(rules: Gate, evidence: Evidence) -> None:
+    """Raise UserError for a floor under a figure that there is not: a misspelling is no reason to refuse a model."""
+    for metric in rules.floors or {}:
+        if metric not in evidence.scores:
+            close = difflib.get_close_matches(metric, evidence.scores, n=1)
+            known = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(evidence.scores)}"
+            raise UserError(f"gate.floors: the challenger has no figure '{metric}'. {known}")
 
 
 def weigh(cfg: Config, store: Store, challenger: Version, champion: Version | None) -> Evidence:

@@ -10,7 +10,7 @@ from pipelines.shared.entry import main
 from pipelines.shared.session import Session, named
 from sluice.config import Config
 from sluice.registry.runs import NOTE, Run
-from sluice.registry.versions import Version, lookup
+from sluice.registry.versions import CHALLENGER, Version, lookup
 from sluice.workspace import Output
 
 
@@ -83,7 +83,17 @@ def command(cfg: Config) -> None:
     if session.job:
         print(f"\n{version} is registered", flush=True)  # the end of the sweep says which is the challenger
     else:
-        print(f"\n{version} is the challenger. Next: make promote{named(cfg.name)}")
+        print(f"\n{_next(session, version)}")
+
+
+def _next(session: Session, version: Version) -> str:
+    """What a version that was registered before is not any more: the challenger, where a later one is."""
+    name = session.cfg.name
+    challenger = lookup(session.store, name, CHALLENGER)
+    if challenger and challenger.number != version.number:
+        asked = named(name, f"version={version.number}")
+        return f"{version} was registered before; the challenger is {challenger}. Next: make promote{asked}"
+    return f"{version} is the challenger. Next: make promote{named(name)}"
 
 
 if __name__ == "__main__":

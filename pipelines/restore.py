@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipelines.backup import asked
 from pipelines.relocate import move
 from pipelines.shared.entry import main
+from pipelines.shared.session import named
 from sluice.config import Config
 from sluice.registry.upkeep import archive
 from sluice.registry.upkeep.database import DATABASE, opened
@@ -22,8 +25,10 @@ def command(cfg: Config) -> None:
             "SELECT count(*) FROM model_versions WHERE current_stage <> 'Deleted_Internal'"
         ).fetchone()
         (runs,) = connection.execute("SELECT count(*) FROM runs").fetchone()
-    print(f"restored {runs} runs and {versions} versions into {root}. Next: make history")
-    print('Bentos are not in an archive: make package ARGS="version=N" builds one again')
+    where = [] if cfg.root == Path("mlruns") else [f"root={cfg.root}"]
+    print(f"restored into {root}: runs {runs}, versions {versions}. Next: make history{named(cfg.name, *where)}")
+    asked_for = named(cfg.name, *where, "version=N")
+    print(f"Bentos are not in an archive: make package{asked_for} builds one again")
 
 
 if __name__ == "__main__":

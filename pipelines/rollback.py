@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.shared.entry import main
+from pipelines.shared.session import named
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.registry import promotions
@@ -18,6 +19,8 @@ def command(cfg: Config) -> None:
         for told in promotions.settle(store, cfg.name):
             print(told)
         champion = find(store, cfg.name, CHAMPION)
+        if cfg.version is not None:
+            find(store, cfg.name, cfg.version)  # says so where there is no such version
         target = find(store, cfg.name, _target(store, cfg, champion.number))
         intact(store, target)
         run = promotions.begin(store, cfg.name, "rollback", champion.number, target.number, cfg.force)
@@ -38,8 +41,8 @@ def _target(store: Store, cfg: Config, current: int) -> int:
     if cfg.version not in been:
         known = ", ".join(map(str, sorted(been)))
         raise UserError(
-            f"version={cfg.version} has never been champion ({known} have): put it through the gate instead, "
-            f'make promote ARGS="version={cfg.version}"'
+            f"version={cfg.version} has never been champion (so far: {known}): put it through the gate instead, "
+            f"make promote{named(cfg.name, f'version={cfg.version}')}"
         )
     return cfg.version
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 import traceback
 from pathlib import Path
@@ -75,6 +76,8 @@ def _recipe(cfg: Config) -> Path:
     path = (cfg.tune.save_as or Path(CONF) / "experiment" / f"{_name(cfg)}.yaml").absolute()
     if path.suffix != ".yaml":
         raise UserError(f"tune.save_as={path}: expected the name of a .yaml file")
+    if not os.access(next(above for above in path.parents if above.is_dir()), os.W_OK):
+        raise UserError(f"tune.save_as={path}: nothing can be written there. Name another place")
     if path.exists() and not made_here(path):
         raise UserError(
             f"{shorten(path)} exists and is not as make tune left it: the best trial would overwrite it. "

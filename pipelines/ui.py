@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
 import sys
 
 from pipelines.shared.entry import main
@@ -14,8 +16,8 @@ from sluice.registry.store import Store
 HOST, PORT = "127.0.0.1", 5000
 
 
-def command(cfg: Config) -> None:
-    """`make ui`: becomes the MLflow server until it is stopped."""
+def command(cfg: Config) -> int:
+    """`make ui`: the MLflow server, until it is stopped."""
     store = Store(cfg.root, cfg.tracking_uri)
     if store.is_server:
         raise UserError(f"the MLflow server has its own pages: open {store.uri}")
@@ -29,7 +31,20 @@ def command(cfg: Config) -> None:
     arguments += ["--backend-store-uri", store.uri, "--artifacts-destination", str(artifacts)]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)  # noqa: S606
+    signal.signal(signal.SIGTERM, _interrupt)
+    # In a session of its own: MLflow answers Ctrl-C with a traceback, and SIGTERM with an orderly end.
+    server = subprocess.Popen([sys.executable, "-m", "mlflow", *arguments], env=environment, start_new_session=True)
+    try:
+        code = server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        server.wait()
+        return 0
+    return code
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

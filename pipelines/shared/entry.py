@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pipelines.shared import sweep
+from pipelines.shared.typed import ready
 from pipelines.shared.wording import CONF, explain
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def main(run: Callable[[Config], int | None], *, record: bool = True) -> None:
 
     Without `record` Hydra leaves no folder behind: the command works on a full disk, too.
     """
+    sys.argv[1:] = ready(sys.argv[1:])
     if not record:
         sys.argv += ["hydra.run.dir=.", "hydra.output_subdir=null"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: we word them ourselves

@@ -151,6 +151,8 @@ def shorten(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def named(name: str) -> str:
-    """What a command needs to be about this model: nothing where it is the default one."""
-    return "" if name == "apidocs" else f' ARGS="name={name}"'
+def named(name: str, *more: str) -> str:
+    """What a command needs to be about this model, and more: nothing where it is the default one."""
+    asked = [*([] if name == "apidocs" else [f"name={name}"]), *more]
+    quote = "'" if any('"' in one for one in asked) else '"'
+    return f" ARGS={quote}{' '.join(asked)}{quote}" if asked else ""

@@ -19,7 +19,7 @@ CONF = str(Path(__file__).resolve().parents[2] / "conf")
 def explain(error: Exception) -> str | None:
     """An error in the user's words, or None when it is a defect."""
     from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
     from pydantic import ValidationError
 
     from pipelines.shared import storage
@@ -35,6 +35,9 @@ def explain(error: Exception) -> str | None:
         return _validation(error, "")
     if isinstance(error, HydraException):
         return _composition(error)
+    if isinstance(error, MissingMandatoryValue):
+        key = str(error).split("\n")[0].rpartition(" ")[2]
+        return f"{key} is missing: set it with {key}=..."
     if isinstance(error, OmegaConfBaseException):
         return " ".join(str(error).split("\n")[0].split())
     if isinstance(error, OSError) and error.filename and _in_hydra(error):
@@ -98,6 +101,8 @@ def _nearest(name: str, known: list[str]) -> str:
 def _composition(error: Exception) -> str:
     """Hydra's own message without its stack of causes; unknown keys with the nearest known one."""
     text = " ".join(str(error).split()).split(" Config search path")[0]
+    if no_value := re.match(r"Error parsing override '([^']*)' missing EQUAL", text):
+        return f"'{no_value[1]}' sets nothing: expected setting=value"
     unknown = re.search(r"Could not override '([^']+)'", text)
     return _unknown(unknown.group(1)) if unknown else text[:400]
 

@@ -29,6 +29,7 @@ from sluice.data.prepare import load
 from sluice.data.rows import normalise
 from sluice.data.source import GROUP, Split
 from sluice.data.split import SIDES, TEST, TRAIN, VALIDATION, assign
+from tests.bench import told, whole
 from tests.conftest import compose_config
 
 
@@ -85,25 +86,26 @@ def held_out(rows: Prepared, column: str) -> Iterator[str]:
         found = [drift for drift in rows.tested(sides) if drift.against == VALIDATION]
         words = next((drift.measured for drift in found if drift.kind == WORDS), None)
         seen = [drift.kind for drift in found if drift.measured.shifted]
-        auc = f"AUC {words.found:.3f} (chance up to {words.bound:.3f})" if words else "too few rows"
+        auc = f"AUC {words.found:.3f} (chance up to {words.bound:.3f})" if words else "too few groups of rows"
         yield f"{column}={value}: {sum(own):,} rows, {auc}; shifted: {', '.join(seen) or 'nothing'}"
 
 
 def main() -> None:
     """Read the command line and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--divisions", type=int, default=20)
+    parser.add_argument("--divisions", type=whole, default=20)
     parser.add_argument("--column", help="whose values are held out in turn")
     parser.add_argument("overrides", nargs="*", help="of the configuration")
     given = parser.parse_intermixed_args()
+    kept = (*compose_config(*given.overrides).data.keep, "label")
+    if given.column and given.column not in kept:
+        parser.error(f"--column {given.column}: no such column among {', '.join(kept)}. data.keep keeps more")
     with tempfile.TemporaryDirectory() as root:
         rows = prepared(root, given.overrides)
-    if given.column and given.column not in rows.columns:
-        parser.error(f"--column {given.column}: no such column among {', '.join(rows.columns)}. data.keep keeps more")
     false_alarms(rows, given.divisions)
     for line in held_out(rows, given.column) if given.column else ():
         print(line, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

@@ -21,8 +21,10 @@ import threading
 import time
 from pathlib import Path
 
+from sluice.errors import UserError
 from sluice.part import digest
 from sluice.registry.store import Store
+from tests.bench import told, whole
 from tests.conftest import REPOSITORY, make_rows, write_csv
 
 STAGE = re.compile(r"^\[(\w+)\]$")
@@ -34,8 +36,9 @@ class Training:
     def __init__(self, root: Path, choices: list[str]) -> None:
         command = [sys.executable, "-m", "pipelines.train", f"root={root}", "name=demo", *choices]
         kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            command, cwd=REPOSITORY, env=kept, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, cwd=REPOSITORY, env=kept, stdout=subprocess.PIPE, stderr=self.errors, text=True
         )
         self.lines: list[str] = []
         self.begun = threading.Event()
@@ -53,6 +56,11 @@ class Training:
         code = self.process.wait()
         self.reader.join()
         return code
+
+    def mistake(self) -> str:
+        """The last that it had to say."""
+        self.errors.seek(0)
+        return (self.errors.read().strip().splitlines() or ["the training ended without a word"])[-1]
 
     def at(self) -> str:
         """The stage that was at work."""
@@ -82,8 +90,7 @@ def trial(folder: Path, choices: list[str], kills: int, seed: int) -> bool:
     undisturbed.begun.wait()
     start = time.monotonic()
     if undisturbed.end():
-        print("\n".join(undisturbed.lines))
-        return False
+        raise UserError(f"the undisturbed training fails: {undisturbed.mistake().removeprefix('error: ')}")
     whole = time.monotonic() - start
     expected = state(folder / "whole")
     print(f"undisturbed: {whole:.1f} s from its first line to its end", flush=True)
@@ -116,7 +123,7 @@ def trial(folder: Path, choices: list[str], kills: int, seed: int) -> bool:
 def main() -> None:
     """Read the command line, run the trial."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=whole, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("choices", nargs="*", help="of the training; default: a small one")
     given = parser.parse_args()
@@ -132,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

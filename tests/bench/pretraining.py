@@ -27,6 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.bench import told, whole
+
 PASSES, FEWEST_STEPS, FULL_STEPS, BATCH = 15, 200, 2100, 32
 LONGER = (1.5, 2.5)
 """How much longer a model from scratch is fine-tuned on all labels, for the curves over time."""
@@ -231,21 +233,26 @@ def _minutes(group: list[dict[str, Any]]) -> float:
     return sum(line["pretrain_s"] + line["finetune_s"] for line in group) / len(group) / 60
 
 
+def _labels(text: str) -> int | None:
+    return None if text == "all" else whole(text)
+
+
 def main() -> None:
     """Read the command line, measure, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("mlruns/bench"), help="folder of everything generated")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--reading", type=int, nargs="+", default=[0, 800, 2400, 8000], help="steps of pretraining")
-    parser.add_argument("--labels", nargs="+", default=["100", "500", "2000", "all"], help="training rows, or all")
+    parser.add_argument(
+        "--labels", type=_labels, nargs="+", default=[100, 500, 2000, None], help="training rows, or all"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="a line a point")
     parser.add_argument("--image", type=Path, default=IMAGE)
     parser.add_argument("--plot-only", action="store_true")
     parser.add_argument("overrides", nargs="*", help="of the configuration")
     given = parser.parse_intermixed_args()
-    labels = [None if count == "all" else int(count) for count in given.labels]
     if not given.plot_only:
-        run([*plan(given.seeds, given.reading, labels)], given.root, given.results, given.overrides)
+        run([*plan(given.seeds, given.reading, given.labels)], given.root, given.results, given.overrides)
     results = best(lines(given.results, given.overrides))
     if not results:
         parser.error(f"{given.results} has no points with these overrides yet: measure some without --plot-only")
@@ -254,4 +261,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

@@ -29,6 +29,7 @@ from sluice.training.precision import resolve_precision
 from sluice.training.rows import Rows
 from sluice.training.settings import Train
 from sluice.training.trainer import make_trainer
+from tests.bench import told, whole
 from tests.conftest import compose_config
 
 LENGTH, BATCH, WARM_UP = 128, 32, 2
@@ -217,8 +218,8 @@ def main() -> None:
     """Read the command line and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default="mlruns", help="where the prepared rows lie, or will")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--rows", type=int, default=640, help="in one round")
+    parser.add_argument("--rounds", type=whole, default=7)
+    parser.add_argument("--rows", type=whole, default=640, help="in one round")
     parser.add_argument("--accuracy-rows", type=int, default=0, help="also compare what is learnt from so many rows")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
@@ -234,4 +235,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

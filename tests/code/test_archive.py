@@ -126,3 +126,24 @@ def test_a_backup_killed_anywhere_leaves_no_archive_or_a_whole_one(root: Path, t
         code = child.exitcode
         assert target.exists() == (code == 0)
     assert steps > 1
+
+
+def test_a_damaged_archive_is_refused_and_named(root: Path, tmp_path: Path):
+    good = tmp_path / "x.tar"
+    archive.write(root, good)
+    content = good.read_bytes()
+    for part in (b"artifacts/demo/1/rows", b"SQLite format 3"):
+        place = content.rindex(part) if part[:1] == b"S" else content.index(part, content.index(part) + 512)
+        (tmp_path / "bad.tar").write_bytes(content[:place] + b"XXXX" + content[place + 4 :])
+        (tmp_path / "other").mkdir(exist_ok=True)
+        with pytest.raises(UserError, match="is damaged: .* is not what was written"):
+            archive.restore(tmp_path / "other", tmp_path / "bad.tar")
+        assert [name for name in names(tmp_path / "other") if not name.startswith(archive.STAGED)] == []
+
+
+def test_a_second_link_to_a_file_is_a_file(root: Path, tmp_path: Path):
+    os.link(root / "artifacts/demo/1/rows", root / "artifacts/demo/1/again")
+    archive.write(root, tmp_path / "x.tar")
+    (tmp_path / "other").mkdir()
+    archive.restore(tmp_path / "other", tmp_path / "x.tar")
+    assert (tmp_path / "other/artifacts/demo/1/again").read_text() == "artifacts/demo/1/rows"

@@ -21,7 +21,8 @@ def test_training_again_does_nothing_and_says_so(house):
     told = house("train", "train.max_steps=60")
     for stage in ("preprocess", "finetune", "evaluate", "register"):
         assert f"[{stage}] unchanged" in told
-    assert "demo:1 is the challenger" in told
+    assert "demo:1 was registered before; the challenger is demo:2. Next: make promote" in told
+    assert "version=1" in told
 
 
 def test_serving_before_any_promotion_is_one_line(house):

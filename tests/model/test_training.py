@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sluice.errors import UserError
 from sluice.models.checkpoint import Checkpoint
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification
+from sluice.training.arguments import check_choices
 from sluice.training.checkpoints import newest_whole
 from sluice.training.fit import fit
 from sluice.training.rows import Rows
@@ -260,3 +262,18 @@ def test_rows_by_length_keep_their_answers():
     rows = Rows([[5] * 3, [6], [7] * 2, [8]], np.array([3, 1, 2, 1])).by_length()
     assert rows.ids == [[6], [8], [7] * 2, [5] * 3]
     assert rows.references.tolist() == [1, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"optimizer": "adamx"}, r"train\.optimizer=adamx: no such optimizer\. Did you mean ade"),
+        ({"optimizer": "lomo"}, r"train\.optimizer=lomo: .*install"),
+        ({"schedule": "cosin"}, r"train\.schedule=cosin: no such schedule\. Did you mean cosine"),
+        ({"schedule": "warmup_stable_decay"}, r"train\.schedule=warmup_stable_decay needs settings of its own"),
+    ],
+)
+def test_an_optimizer_or_schedule_that_cannot_be_made_is_told_before_training(changes: dict, told: str):
+    check_choices(Train())
+    with pytest.raises(UserError, match=told):
+        check_choices(Train.model_validate(changes))

@@ -40,6 +40,8 @@ class Cases(Part):
             raise UserError(f"{path}:{line}: this is not yaml: {error.problem}") from error
         except ValidationError as error:
             raise UserError(_explain(path, root, error)) from error
+        if not cases.cases:
+            raise UserError(f"evaluate.cases={path} holds no case: expected `cases:` and a list of them under it")
         seen: set[str] = set()
         for index, case in enumerate(cases.cases):
             if case.name in seen:

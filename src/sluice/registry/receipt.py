@@ -81,7 +81,9 @@ def read(path: Path) -> Receipt:
     except OSError as error:
         raise UserError(f"receipt={path} cannot be read: {error.strerror}") from error
     except (ValueError, ValidationError) as error:
-        raise UserError(f"receipt={path} is not a receipt: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"receipt={path} is not a receipt that can be read: expected a .json of work/receipts, as promote names it"
+        ) from error
 
 
 def page(receipt: Receipt) -> str:

@@ -79,7 +79,9 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
 
     from sluice.data.inspection.lengths import check_lengths, limit_of, token_lengths
     from sluice.data.prepare import load
+    from sluice.training.arguments import check_choices
 
+    check_choices(job.settings)
     task, spec = job.task, job.spec
     rows = load(job.prepared)
     train, validation = rows["train"].to_dict(), rows["validation"].to_dict()

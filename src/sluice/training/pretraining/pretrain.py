@@ -35,11 +35,13 @@ def pretrain(
     """
     from transformers import AutoModelForMaskedLM, set_seed
 
+    from sluice.training.arguments import check_choices
     from sluice.training.checkpoints import newest_whole, step
     from sluice.training.dropout import quickened
     from sluice.training.pretraining.tokens import HELD, TRAIN, tokenize
     from sluice.training.pretraining.trainer import make_trainer
 
+    check_choices(settings)
     tokenizer = _tokenizer(corpus, spec, settings, max_length, folder / TOKENIZER)
     tokens = tokenize(corpus, tokenizer, folder / TOKENS, buffer=settings.shuffle_buffer, seed=settings.seed)
     length = min(settings.sequence_length, tokenizer.model_max_length)
