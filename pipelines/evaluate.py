@@ -30,7 +30,7 @@ def check(session: Session, prepared: Output) -> None:
         told = f"evaluate.out_of_scope={settings.out_of_scope} is no label of the training rows."
         raise UserError(f"{told} {nearest(settings.out_of_scope, labels)}")
     described = prepared.folder / ROWS / "test" / "dataset_info.json"
-    check_columns(settings.slices, list(json.loads(described.read_text(encoding="utf-8"))["features"]))
+    check_columns(settings.slices or (), list(json.loads(described.read_text(encoding="utf-8"))["features"]))
 
 
 def run(session: Session, prepared: Output, fitted: Output, quiet: bool = False) -> Output:

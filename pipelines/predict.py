@@ -54,7 +54,7 @@ class Job:
     @cached_property
     def names(self) -> dict[str, str]:
         """Result column to output column."""
-        from sluice.batch.columns import result_columns
+        from sluice.inference.columns import result_columns
 
         bundle = Bundle.read(self.bundle)
         columns = result_columns(bundle.resolve_task().Result, bundle.labels, self.cfg.predict.scores)

@@ -21,7 +21,7 @@ def run(session: Session) -> Output:
         ("sluice.data.prepare",),
         cfg.data.fingerprint(),
         cfg.task.name,
-        cfg.task.columns,
+        dict(cfg.task.columns),
         cfg.keep_texts,
     )
 

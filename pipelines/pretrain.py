@@ -65,7 +65,7 @@ def _corpus(session: Session, prepared: Output) -> corpus.Corpus:
     cfg = session.cfg
     if cfg.pretrain.patterns:
         return corpus.from_files(cfg.pretrain.patterns, cfg.pretrain.column, prepared.folder, session.workspace.root)
-    return corpus.own(cfg.data, prepared.folder, cfg.task.columns[0])
+    return corpus.own(cfg.data, prepared.folder, cfg.task)
 
 
 def params(settings: Pretrain) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def command(cfg: Config) -> None:
     from sluice.tuning.study import Study
 
     deadline = time.monotonic() + (cfg.tune.timeout_s or math.inf)
-    metric = f"validation/{cfg.task.primary_metric}"
+    metric = f"validation/{cfg.task.validation_metric}"
     study = Study(cfg.root.absolute() / "work" / "tune", _name(cfg), _key(cfg), cfg.tune, cfg.seed, metric)
     study.begin_with({path: _at(base, path) for path in cfg.tune.space})
     store, job = Store(cfg.root, cfg.tracking_uri), sweep.job()

@@ -1,8 +1,10 @@
 """What all tests share: configurations composed as the commands do, and rows that a small model can learn."""
 
+import contextlib
 import csv
 import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes with a thread for every core would wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+with contextlib.redirect_stderr(sys.__stderr__):
+    # rouge-score's logger closes the stream that it found at import when Hydra sets up logging: not pytest's own.
+    import absl.logging  # noqa: F401
 
 REPOSITORY = Path(__file__).parents[1]
 WORDS = {

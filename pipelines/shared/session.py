@@ -112,10 +112,10 @@ class Session:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The task's primary metric on validation and test rows and over folds, of the stages that were asked for."""
+        """The task's metrics on validation and test rows and over folds, of the stages that were asked for."""
         metric, found = self.cfg.task.primary_metric, {}
         if fitted := self.outputs.get("finetune"):
-            found[f"validation/{metric}"] = fitted.record["best_validation"]
+            found[f"validation/{self.cfg.task.validation_metric}"] = fitted.record["best_validation"]
         if evaluated := self.outputs.get("evaluate"):
             found[f"test/{metric}"] = evaluated.record["metrics"][metric]
         if folded := self.outputs.get("crossvalidate"):

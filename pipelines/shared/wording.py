@@ -71,7 +71,8 @@ def _validation(error: ValidationError, prefix: str) -> str:
         return f"unknown setting {field}.{_nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "missing":
         return f"{field} is missing: set it with {field}=..."
-    return f"{field}{_said(first['input'])}: {first['msg'].removeprefix('Value error, ')}"
+    where = f"{field}{_said(first['input'])}: " if field else ""  # choices at odds with each other have no field
+    return where + first["msg"].removeprefix("Value error, ")
 
 
 def _said(value: object) -> str:

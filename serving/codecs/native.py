@@ -14,8 +14,6 @@ from serving.core import Core, Request
 from serving.errors import ErrorBody
 from serving.slot import Slot
 
-VERBS = {"classification": "classify"}
-"""What a caller does with a task: the last part of its route."""
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 404, 413, 415, 422, 429, 500, 504)
 }
@@ -61,7 +59,7 @@ class TextResponse(BaseModel, Generic[Result]):
 
 def route(slot: Slot) -> str:
     """Where the slot's task is asked."""
-    return f"/v1/{VERBS[slot.description.task]}"
+    return f"/v1/{slot.predictor.task.verb}"
 
 
 def router(core: Core) -> APIRouter:
@@ -88,7 +86,7 @@ def router(core: Core) -> APIRouter:
         route(core.slot),
         predict,
         methods=["POST"],
-        name=VERBS[core.slot.description.task],
+        name=task.verb,
         response_model=TextResponse[task.Result],  # type: ignore[name-defined]
         dependencies=[Depends(_require_json)],
     )

@@ -44,15 +44,38 @@ function showScores(all) {
   more.textContent = all ? "Show fewer" : `Show all ${scores.length} labels`;
 }
 
-function showAnswer(body, version, milliseconds) {
+function marked(text, entities) {
+  const parts = [];
+  let at = 0;
+  for (const entity of entities) {
+    const mark = document.createElement("mark");
+    const kind = document.createElement("small");
+    kind.textContent = entity.type;
+    mark.title = percent(entity.score);
+    mark.append(text.slice(entity.start, entity.end), kind);
+    parts.push(text.slice(at, entity.start), mark);
+    at = entity.end;
+  }
+  return [...parts, text.slice(at)];
+}
+
+function shown(result, text) {
+  if (result.entities) return marked(text, result.entities);
+  if (result.text !== undefined) return [result.text];
+  return [`${result.label}, ${percent(result.score)}`];
+}
+
+function showAnswer(body, text, version, milliseconds) {
   const [result] = body.results;
-  scores = Object.entries(result.scores).sort((one, other) => other[1] - one[1]);
+  scores = Object.entries(result.scores ?? {}).sort((one, other) => other[1] - one[1]);
   element("error").hidden = true;
   element("answer").hidden = false;
   element("model").textContent = version;
   element("version").textContent = version;
   element("latency").textContent = `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
-  element("summary").textContent = `${result.label}, ${percent(result.score)}`;
+  element("summary").replaceChildren(...shown(result, text));
+  element("summary").className = result.scores ? "heard" : "";
+  element("scores").hidden = !result.scores;
   showScores(false);
 }
 
@@ -63,15 +86,16 @@ function showError(message) {
 }
 
 async function ask() {
+  const text = input.value;
   const start = performance.now();
   const response = await fetch(form.dataset.route, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ input: input.value }),
+    body: JSON.stringify({ input: text }),
   });
   const body = await response.json();
   if (response.ok) {
-    showAnswer(body, response.headers.get("X-Model-Version"), performance.now() - start);
+    showAnswer(body, text, response.headers.get("X-Model-Version"), performance.now() - start);
   } else {
     showError(`${body.error.message} (${response.status}, ${body.error.type})`);
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 
 from sluice.batch.settings import Predict
 from sluice.data.inspection.settings import Checks
@@ -24,6 +24,7 @@ from sluice.tuning.settings import Tune
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+MODELS = {"encoder": "model=small or model=checkpoint", "encoder_decoder": "model=encoder_decoder or model=checkpoint"}
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 """What both MLflow and BentoML take as a model's name."""
 
@@ -70,6 +71,16 @@ class Config(Part):
     tune: Tune = Tune()
     predict: Predict = Predict()
     retention: Retention = Retention()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Config:
+        """Refuse a model that the task cannot use, before anything is read."""
+        wanted, given = self.task.architecture, self.model.architecture
+        if given not in (wanted, None):
+            raise ValueError(f"task={self.task.name} needs an {wanted}, found an {given}: {MODELS[wanted]}")
+        if self.pretrain.enabled and wanted != "encoder":
+            raise ValueError(f"pretrain=mlm makes encoders, task={self.task.name} needs an {wanted}: pretrain=none")
+        return self
 
 
 def load(composed: DictConfig) -> Config:

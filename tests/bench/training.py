@@ -75,7 +75,7 @@ class Bench:
     def rows(self, side: dict[str, Any], count: int) -> Rows:
         """The first `count` rows, encoded."""
         some = {name: values[:count] for name, values in side.items()}
-        return Rows(TASK.encode(self.tokenizer, some["text"]), TASK.references(some, self.labels))
+        return Rows.of(TASK, self.tokenizer, some, self.labels)
 
     def model(self, seed: int) -> Any:
         """A new encoder."""
@@ -92,9 +92,9 @@ class Bench:
                 warmup=0.0, evaluations=1, checkpoints=1,
             )  # fmt: skip
             trainer = make_trainer(
-                model, self.tokenizer, rows, Rows(rows.ids[:32], rows.references[:32]), settings,
-                metric="accuracy", measure=lambda p: TASK.metrics(p.predictions, p.label_ids),
-                loss=cross_entropy(settings, rows.references, len(self.labels)), seed=seed, folder=folder,
+                model, self.tokenizer, TASK, rows, rows.take(range(32)), settings,
+                measure=lambda p: {"accuracy": 0.0},
+                loss=cross_entropy(settings, rows.targets, len(self.labels)), seed=seed, folder=folder,
                 log=lambda values, step: None,
             )  # fmt: skip
             trainer.args.save_strategy, trainer.args.eval_strategy = "no", "no"
@@ -138,7 +138,7 @@ class Bench:
             batch = self.tokenizer.pad({"input_ids": [rows.ids[i] for i in part]}, return_tensors="pt")
             with torch.inference_mode():
                 guesses = model(**batch.to(model.device)).logits.argmax(-1).cpu().numpy()
-            right += int((guesses == rows.references[part]).sum())
+            right += int((guesses == np.asarray(rows.targets)[part]).sum())
         return right / len(order)
 
 

@@ -14,6 +14,8 @@ GROUPS = (
 )  # fmt: skip
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]
 GIVEN = {"files": ["data.train=rows.csv"], "hub": ["data.dataset=a/b"], "checkpoint": ["model.path=some/model"]}
+GIVEN |= {task: ["model=encoder_decoder"] for task in ("summarization", "translation")}
+GIVEN |= {"encoder_decoder": ["task=summarization"]}
 
 
 def test_groups_are_those_of_the_design():
@@ -43,7 +45,7 @@ def _changed(value: object) -> list[object]:
     if isinstance(value, dict):
         fewer = dict(list(value.items())[1:])
         return [{**value, "accuracy": 0.5}, {**value, "text": "7"}, {**value, "other": "other"}, fewer]
-    return [0.5, 1, 7, "x", "csv", Path("x"), {"accuracy": 0.5}]
+    return [0.5, 1, 7, "x", "csv", Path("x"), {"accuracy": 0.5}, ("x",)]
 
 
 def _leaves(part: Part) -> list[tuple[tuple[str, ...], object]]:

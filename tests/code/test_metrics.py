@@ -74,9 +74,8 @@ def test_log_loss_of_a_case_done_by_hand():
 
 def test_baselines():
     train, test = make_rows(200, seed=1), make_rows(60, seed=2)
-    names = sorted({label for _, label in train})
-    answers = np.array([names.index(label) for _, label in train])
+    answers = [label for _, label in train]
     guesses = tfidf_logistic([text for text, _ in train], answers, [text for text, _ in test])
-    right = np.mean([names[guess] == label for guess, (_, label) in zip(guesses, test, strict=True)])
+    right = np.mean([guess == label for guess, (_, label) in zip(guesses, test, strict=True)])
     assert right > 0.9
-    assert set(majority(answers, 5)) == {np.bincount(answers).argmax()}
+    assert set(majority(answers, 5)) == {max(sorted(set(answers)), key=answers.count)}

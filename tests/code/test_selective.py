@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from sluice.evaluation.abstention import Abstain
 from sluice.evaluation.settings import Evaluate
-from sluice.metrics.selective import SILENT, Answers, risk_coverage
+from sluice.metrics.selective import SILENT, Sureness, risk_coverage
 from tests.conftest import compose_config
 
 
 @st.composite
-def answers(draw) -> Answers:
+def answers(draw) -> Sureness:
     """Rows with confidences that are often equal, some of them out of scope, some called so."""
     rows = draw(st.integers(2, 80))
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
@@ -20,11 +20,11 @@ def answers(draw) -> Answers:
     right, outside = rng.random(rows) < confidence, rng.random(rows) < 0.3
     silent = rng.random(rows) < 0.1
     outside[0], outside[1], silent[:2] = True, False, False
-    return Answers(np.where(silent, SILENT, confidence), right & ~(outside & ~silent), outside)
+    return Sureness(np.where(silent, SILENT, confidence), right & ~(outside & ~silent), outside)
 
 
 @given(answers())
-def test_the_area_lies_between_a_perfect_ranking_and_one_upside_down(found: Answers):
+def test_the_area_lies_between_a_perfect_ranking_and_one_upside_down(found: Sureness):
     area = risk_coverage(found.confidence, found.right)[1].mean()
     ideal = risk_coverage(found.right.astype(float), found.right)[1].mean()
     worst = risk_coverage(-found.right.astype(float), found.right)[1].mean()
@@ -32,7 +32,7 @@ def test_the_area_lies_between_a_perfect_ranking_and_one_upside_down(found: Answ
 
 
 @given(answers())
-def test_the_curve_ends_at_the_error_and_equal_confidence_ranks_nothing(found: Answers):
+def test_the_curve_ends_at_the_error_and_equal_confidence_ranks_nothing(found: Sureness):
     coverage, risk = risk_coverage(found.confidence, found.right)
     assert coverage[-1] == 1
     assert risk[-1] == pytest.approx(np.mean(~found.right))
@@ -42,7 +42,7 @@ def test_the_curve_ends_at_the_error_and_equal_confidence_ranks_nothing(found: A
 
 @given(answers())
 @settings(deadline=None)
-def test_the_sweep_finds_what_each_threshold_gives(found: Answers):
+def test_the_sweep_finds_what_each_threshold_gives(found: Sureness):
     thresholds, figures = found.sweep()
     assert (np.diff(thresholds) > 0).all()
     for at in (0, len(thresholds) // 2, len(thresholds) - 1):
@@ -53,7 +53,7 @@ def test_the_sweep_finds_what_each_threshold_gives(found: Answers):
 
 @given(answers(), st.floats(0.05, 0.95), st.floats(0, 0.5))
 @settings(deadline=None)
-def test_a_stricter_rule_never_lowers_the_threshold(found: Answers, least: float, more: float):
+def test_a_stricter_rule_never_lowers_the_threshold(found: Sureness, least: float, more: float):
     def threshold(**rule: float) -> float:
         chosen = Abstain(**rule).choose(found)
         return np.inf if chosen is None else chosen
@@ -66,7 +66,7 @@ def test_a_stricter_rule_never_lowers_the_threshold(found: Answers, least: float
 
 @given(answers(), st.floats(0.05, 0.95))
 @settings(deadline=None)
-def test_the_threshold_keeps_its_rule(found: Answers, wanted: float):
+def test_the_threshold_keeps_its_rule(found: Sureness, wanted: float):
     for rule in ("accuracy", "coverage"):
         chosen = Abstain(**{rule: wanted}).choose(found)
         if chosen is not None:
@@ -80,7 +80,7 @@ def test_the_threshold_keeps_its_rule(found: Answers, wanted: float):
 
 def test_out_of_scope_as_clinc150_counts_it():
     """Rows: right and sure, right and unsure, wrongly called out of scope; out of scope: unsure, sure, called so."""
-    found = Answers(
+    found = Sureness(
         confidence=np.array([0.9, 0.3, SILENT, 0.3, 0.8, SILENT]),
         right=np.array([True, True, False, False, False, True]),
         outside=np.array([False, False, False, True, True, True]),

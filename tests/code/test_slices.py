@@ -21,21 +21,24 @@ COLUMNS = {
 def test_the_slices_of_a_column_divide_the_rows(rows: list[tuple[str, str]]):
     test = {"label": [label for label, _ in rows], "text": [text for _, text in rows]}
     for column in ("label", "length"):
-        found = divide(test, [column], least=1)
+        found = divide(test, test["text"], [column], least=1)
         held = sorted(row for one in found for row in one.rows.tolist())
         assert held in ([], list(range(len(rows))))  # a column with a single value divides nothing
         assert all(0 < len(one.rows) < len(rows) for one in found)
 
 
 def test_small_slices_and_slices_of_all_rows_are_none():
-    names = {one.name for one in divide({**COLUMNS, "site": ["s"] * 120}, ["label", "author", "site"], least=30)}
+    names = {
+        one.name
+        for one in divide({**COLUMNS, "site": ["s"] * 120}, COLUMNS["text"], ["label", "author", "site"], least=30)
+    }
     assert names == {"label=a", "label=b", "author=x", "author=y", "author=z", f"author={NONE}"}
-    assert {one.name for one in divide(COLUMNS, ["label", "author"], least=31)} == {"label=a"}
+    assert {one.name for one in divide(COLUMNS, COLUMNS["text"], ["label", "author"], least=31)} == {"label=a"}
 
 
 def test_length_is_cut_in_thirds_and_named_by_its_ends():
     lengths = list(range(1, 91))
-    found = divide({"text": ["x" * length for length in lengths]}, ["length"], least=10)
+    found = divide({}, ["x" * length for length in lengths], ["length"], least=10)
     assert [one.value for one in found] == ["1-30 characters", "31-60 characters", "61-90 characters"]
 
 
@@ -43,14 +46,14 @@ def test_language_is_that_of_the_text_unless_the_rows_have_such_a_column():
     pytest.importorskip("py3langid")
     texts = ["the weather in the mountains was very cold this winter"] * 20
     texts += ["das Wetter in den Bergen war diesen Winter sehr kalt"] * 20
-    assert [one.name for one in divide({"text": texts}, ["language"], least=10)] == ["language=de", "language=en"]
+    assert [one.name for one in divide({}, texts, ["language"], least=10)] == ["language=de", "language=en"]
     given_column = {"text": texts, "language": ["x"] * 10 + ["y"] * 30}
-    assert [one.name for one in divide(given_column, ["language"], least=10)] == ["language=x", "language=y"]
+    assert [one.name for one in divide(given_column, texts, ["language"], least=10)] == ["language=x", "language=y"]
 
 
 def test_an_unknown_column_is_named_beside_those_there_are():
     with pytest.raises(UserError, match=r"no column 'autor'. There are: length, language, text, label, author"):
-        divide(COLUMNS, ["autor"], least=10)
+        divide(COLUMNS, COLUMNS["text"], ["autor"], least=10)
 
 
 def test_a_weak_slice_is_told_from_chance(tmp_path):
@@ -62,7 +65,7 @@ def test_a_weak_slice_is_told_from_chance(tmp_path):
     for trial in range(20):
         right = rng.random(rows) < 0.8
         tally = label_tally(right.astype(np.int64), np.ones(rows, np.int64), 2)
-        slices = divide({"text": [""] * rows, "part": named.astype(str).tolist()}, ["part"], least=100)
+        slices = divide({"part": named.astype(str).tolist()}, [""] * rows, ["part"], least=100)
         judged = judge(tally, "accuracy", slices, Resampler(rows, Sampling(200, 0.95, trial)))
         called += sum(one.weak for one in judged)
     assert called <= 0.06 * 20 * parts

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from sluice.data.rows import make_table
 from sluice.data.source import Source
 from sluice.part import digest
 from sluice.tasks.classification import Classification
+from sluice.tasks.task import Kind
 
 Row = tuple[str, str]
 """Text and label."""
@@ -28,7 +29,7 @@ class Listed(Source):
     def fingerprint(self) -> str:
         return digest(self)
 
-    def read(self, columns: tuple[str, ...]) -> pa.Table:
+    def read(self, columns: Mapping[str, Kind]) -> pa.Table:
         texts, labels = zip(*self.rows, strict=True)
         origin = [f"listed:{line}" for line in range(1, len(texts) + 1)]
         return make_table({"text": texts, "label": labels, **self.columns}, origin, self.groups, self.sides)

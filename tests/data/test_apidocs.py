@@ -13,7 +13,7 @@ from sluice.data.sources import docstrings
 from sluice.data.sources.apidocs import ApiDocs
 from sluice.errors import UserError
 
-COLUMNS = ("text", "label")
+COLUMNS = {"text": "text", "label": "text"}
 MODULE = '''"""Gates of the tinylib package, which hold the water back.
 
 A second paragraph, with much more to say about it.
@@ -89,7 +89,7 @@ def test_a_missing_package_is_the_users_to_mend() -> None:
     with pytest.raises(UserError, match="'not_here', which is not installed"):
         source(topics={"not_here": "x"}).fingerprint()
     with pytest.raises(UserError, match="this task reads source, target"):
-        source().read(("source", "target"))
+        source().read({"source": "text", "target": "text"})
 
 
 def test_files_that_cannot_be_parsed_are_listed(tinylib: Path) -> None:

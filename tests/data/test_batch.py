@@ -13,11 +13,11 @@ import pytest
 from pydantic import BaseModel
 
 from sluice.batch.blocks import BLOCK_BYTES
-from sluice.batch.columns import predictions, result_columns
 from sluice.batch.job import merge, part, refuse_collision
 from sluice.batch.readers.formats import open_reader
 from sluice.batch.settings import Predict
 from sluice.errors import UserError
+from sluice.inference.columns import predictions, result_columns
 from sluice.tasks.classification import ClassificationResult
 from tests.conftest import REPOSITORY
 

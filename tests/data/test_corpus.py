@@ -112,7 +112,7 @@ def test_held_out_texts_count_in_the_digest_and_labels_do_not(tmp_path: Path, pr
 
 def test_a_source_without_more_gives_its_training_texts(tmp_path: Path, prepared: Any) -> None:
     prepared(ROWS)
-    found = corpus.own(Listed(rows=ROWS), tmp_path, Classification.columns[0])
+    found = corpus.own(Listed(rows=ROWS), tmp_path, Classification())
     assert everything(found)[0] == list(load(tmp_path)["train"]["text"])
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sluice.data.sources.tabular import Files
 from sluice.errors import UserError
 
-COLUMNS = ("text", "label")
+COLUMNS = {"text": "text", "label": "text"}
 
 
 def read(path: Path, content: str | bytes | None = None, **fields: Any) -> list[dict[str, str | None]]:

@@ -25,7 +25,7 @@ for fields in json.loads(sys.argv[1]):
     source = Hub.model_validate(fields)
     try:
         fingerprint = source.fingerprint()
-        table = source.read(("text", "label"))
+        table = source.read({"text": "text", "label": "text"})
         answers.append({"rows": table.to_pylist(), "notes": notes_of(table), "fingerprint": fingerprint})
     except UserError as error:
         answers.append({"error": str(error)})
@@ -123,7 +123,7 @@ def test_a_folder_of_the_same_name_is_not_read_instead(tmp_path: Path, monkeypat
     (tmp_path / "team" / "reviews").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="a folder of that name lies here"):
-        Hub(**FIELDS, revision="1" * 40).read(("text", "label"))
+        Hub(**FIELDS, revision="1" * 40).read({"text": "text", "label": "text"})
 
 
 @pytest.mark.parametrize("splits", [{}, {"test": "test"}, {"train": "a", "dev": "b"}, {"train": "a", "test": "a"}])

@@ -16,12 +16,12 @@ TEXTS = ["gate", "gate " * 7, "gate " * 6, "gate " * 40]
 
 def test_lengths_are_counted_as_if_nothing_were_cut() -> None:
     tokenizer = Encoder(vocabulary=300).tokenizer(TEXTS * 20, TASK.max_length)
-    ids = TASK.encode(tokenizer, TEXTS)
+    done = TASK.encode(tokenizer, TEXTS)
     rows = {"train": {"text": TEXTS}, "test": {"text": TEXTS}}
-    found = token_lengths(tokenizer, TASK, rows, {"train": ids})
+    found = token_lengths(tokenizer, TASK, rows, {"train": done})
     whole = [len(tokenizer(text)["input_ids"]) for text in TEXTS]
     assert found == {"train": whole, "test": whole}
-    assert max(map(len, ids)) == limit_of(tokenizer, TASK) == 8 < max(whole)
+    assert max(len(one.ids) for one in done) == limit_of(tokenizer, TASK) == 8 < max(whole)
 
 
 def test_figures_and_plot_by_side(tmp_path: Path) -> None:

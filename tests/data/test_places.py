@@ -16,7 +16,7 @@ import pytest
 from sluice.data.sources.tabular import Files
 from sluice.errors import UserError
 
-COLUMNS = ("text", "label")
+COLUMNS = {"text": "text", "label": "text"}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 
 

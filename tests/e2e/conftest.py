@@ -25,7 +25,8 @@ class House:
 
     @property
     def choices(self) -> list[str]:
-        return ["data=files", f"data.train={self.rows}", f"name={self.name}", f"root={self.root}", "debug=fast"]
+        names = [f"name={self.name}", f"root={self.root}"]
+        return ["data=files", f"data.train={self.rows}", *names, "model=tiny", "debug=fast"]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import REPOSITORY, make_rows
 from tests.e2e.conftest import House
+from tests.model.test_seq2seq import make_rows as summarized
+from tests.model.test_token_classification import make_rows as tagged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
@@ -35,6 +37,8 @@ ELSEWHERE = {
     "bench-pretrain": "people: it takes hours",
 }
 """Commands that are not run here, and what runs them."""
+SMALL = {"experiment=tag": ("names.jsonl", "apinames"), "experiment=summarize": ("short.jsonl", "apisummaries")}
+"""Rows in place of a recipe's own, and what its models are called."""
 REFUSED = 1
 
 
@@ -66,6 +70,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
     (tmp_path / "cases.yaml").write_text(json.dumps({"cases": [case]}))
     intents = [{"text": text, "label": "oos" if label == "river" else label} for text, label in make_rows(300)]
     (tmp_path / "intents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in intents))
+    for name, rows in {"names": tagged(300), "short": summarized(300)}.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in as_lists(rows)))
+    pairs = [f"{row['document']},{row['summary'][0]}" for row in as_lists(summarized(300))]
+    (tmp_path / "pairs.csv").write_text("\n".join(["source,target", *pairs]) + "\n")
+    (tmp_path / "texts.csv").write_text("text\nthe old gate of two\n")
     articles = [json.dumps({"body": text}) + "\n" for text, _ in make_rows(400, seed=1)]
     (tmp_path / "articles").mkdir()
     (tmp_path / "articles" / "one.jsonl").write_text("".join(articles))
@@ -75,6 +84,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
     shutil.copytree(next(house.root.glob("work/finetune/*/bundle")), tmp_path / "my-bert")
     yield house
     house.close()
+
+
+def as_lists(rows: dict[str, list[str]]) -> list[dict[str, str | list[str]]]:
+    """A row an entry; what lists several things as a list."""
+    lists = [name for name, cells in rows.items() if any("\n" in cell for cell in cells)]
+    lines = [dict(zip(rows, cells, strict=True)) for cells in zip(*rows.values(), strict=True)]
+    return [{name: cell.split("\n") if name in lists else cell for name, cell in line.items()} for line in lines]
 
 
 def write(path: Path, text: str, label: str) -> None:
@@ -108,11 +124,14 @@ def run(desk: House, line: str, folder: Path) -> tuple[int, str]:
     given = [f"receipt={receipts[-1]}" if part.endswith("....json") else part for part in given]
     small = [f"hydra.searchpath=[file://{folder}/recipes]"]
     if not any(part.startswith("data=") for part in given):
-        small += ["data=files", "data.train=rows.csv", "name=apidocs"]
+        rows, name = next((SMALL[part] for part in given if part in SMALL), ("rows.csv", "apidocs"))
+        small += ["data=files", f"data.train={rows}", f"name={name}"]
     if not any(part.startswith("root=") for part in given):
         small += [f"root={desk.root}"]
     if stage == "tune":
         small += [f"tune.save_as={folder}/recipes/experiment/apidocs-tuned.yaml"]
         given = [part for part in given if not part.startswith("tune.trials=")] + ["tune.trials=2"]
+    if not any(part.startswith(("model=", "experiment=")) for part in given):
+        small.append("model=tiny")
     flags = [part for part in given if part.startswith("-")]
     return desk.ask(stage, [*flags, *small, "debug=fast", *(part for part in given if part not in flags)], folder)

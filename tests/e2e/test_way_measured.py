@@ -150,7 +150,7 @@ def test_tables_and_plots_are_there_and_hold_no_text_that_may_not_be_kept(measur
             with (folder / table).open(newline="") as file:
                 header = next(csv.reader(file))
             assert "text" not in header
-        assert "<th>origin</th></tr>" in (folder / "errors.html").read_text()
+        assert "<th>origin</th></tr>" in (folder / "samples.html").read_text()
 
 
 def test_the_gate_asks_for_behaviour_and_for_figures_at_the_threshold(measured):

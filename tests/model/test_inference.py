@@ -27,7 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [text for text, _ in rows]
     tokenizer = spec.tokenizer(texts, 16)
     labels = ["fruit", "metal", "river"]
-    spec.model(task.model_class(), labels, tokenizer, task.encode(tokenizer, texts)).save_pretrained(folder)
+    ids = [one.ids for one in task.encode(tokenizer, texts)]
+    spec.model(task.model_class(), labels, tokenizer, ids).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     lineage = Lineage(data="d", split="s", config="c", git="none")
     Bundle(task=task.name, fields=task.model_dump(), labels=labels, lineage=lineage).write(folder)
@@ -41,9 +42,9 @@ def predictor(folder: Path) -> Predictor:
 
 def test_batch_and_order_do_not_change_an_answer(predictor: Predictor):
     texts = [text for text, _ in make_rows(70)] + ["", "word " * 500, "😀 ünïcode"]
-    together = predictor.logits(texts)
-    backwards = predictor.logits(texts[::-1])[::-1]
-    alone = np.concatenate([predictor.logits([text]) for text in texts])
+    together = predictor.outputs(texts)
+    backwards = predictor.outputs(texts[::-1])[::-1]
+    alone = np.concatenate([predictor.outputs([text]) for text in texts])
     assert np.allclose(together, backwards, atol=1e-5)
     assert np.allclose(together, alone, atol=1e-5)
 

@@ -10,6 +10,7 @@ from sluice.errors import UserError
 from sluice.models.checkpoint import Checkpoint
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification
+from sluice.tasks.task import Encoded
 from sluice.training.arguments import check_choices
 from sluice.training.checkpoints import newest_whole
 from sluice.training.fit import fit
@@ -33,7 +34,7 @@ def setting():
     columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
     tokenizer = SPEC.tokenizer(columns["text"], TASK.max_length)
     labels = TASK.labels(columns)
-    return tokenizer, labels, Rows(TASK.encode(tokenizer, columns["text"]), TASK.references(columns, labels))
+    return tokenizer, labels, Rows.of(TASK, tokenizer, columns, labels)
 
 
 def train(setting, folder: Path, spec=SPEC, log=None, **changes):
@@ -53,6 +54,7 @@ def train(setting, folder: Path, spec=SPEC, log=None, **changes):
         TASK,
         rows,
         rows,
+        labels,
         settings,
         seed=0,
         folder=folder,
@@ -74,7 +76,7 @@ def test_the_first_loss_is_that_of_guessing(setting, tmp_path: Path):
 
 def test_it_overfits_one_batch(setting, tmp_path: Path):
     tokenizer, labels, rows = setting
-    one = Rows(rows.ids[:16], rows.references[:16])
+    one = rows.take(range(16))
     fitted, _ = train((tokenizer, labels, one), tmp_path, epochs=40, batch_size=16)
     assert fitted.best == 1.0
 
@@ -89,7 +91,7 @@ def test_accumulation_takes_the_same_steps_as_one_large_batch(setting, tmp_path:
     """Without `model_accepts_loss_kwargs = False` the accumulated gradient is four times too large."""
     tokenizer, labels, rows = setting
     same_length = [index for index, row in enumerate(rows.ids) if len(row) == len(rows.ids[0])]
-    some = Rows([rows.ids[index] for index in same_length][:8] * 4, np.tile(rows.references[same_length][:8], 4))
+    some = rows.take(same_length[:8] * 4)
     plain = {"optimizer": "sgd", "learning_rate": 0.5, "epochs": 2, "warmup": 0.0}
     whole, figures = train((tokenizer, labels, some), tmp_path / "a", batch_size=32, **plain)
     parts, added = train((tokenizer, labels, some), tmp_path / "b", batch_size=8, accumulation=4, **plain)
@@ -259,9 +261,11 @@ def test_hidden_tokens_are_the_share_asked_for_and_never_special_ones(setting):
 
 
 def test_rows_by_length_keep_their_answers():
-    rows = Rows([[5] * 3, [6], [7] * 2, [8]], np.array([3, 1, 2, 1])).by_length()
+    ids = [[5] * 3, [6], [7] * 2, [8]]
+    rows = Rows([Encoded(row) for row in ids], [3, 1, 2, 1], ["d", "b", "c", "b"]).by_length()
     assert rows.ids == [[6], [8], [7] * 2, [5] * 3]
-    assert rows.references.tolist() == [1, 1, 2, 3]
+    assert rows.targets == [1, 1, 2, 3]
+    assert rows.references == ["b", "b", "c", "d"]
 
 
 @pytest.mark.parametrize(

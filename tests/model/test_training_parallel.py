@@ -42,7 +42,7 @@ def save_trained(folder: Path, **changes) -> dict:
     columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
     labels = TASK.labels(columns)
     tokenizer = SPEC.tokenizer(columns["text"], TASK.max_length)
-    encoded = Rows(TASK.encode(tokenizer, columns["text"]), TASK.references(columns, labels))
+    encoded = Rows.of(TASK, tokenizer, columns, labels)
     set_seed(0)
     model = SPEC.model(TASK.model_class(), labels, tokenizer, encoded.ids)
     figures = {}
@@ -52,7 +52,17 @@ def save_trained(folder: Path, **changes) -> dict:
         figures[step] = figures.get(step, {}) | values
 
     fitted = fit(
-        model, tokenizer, TASK, encoded, encoded, settings, seed=0, folder=folder / "run", checkpoint=None, log=log
+        model,
+        tokenizer,
+        TASK,
+        encoded,
+        encoded,
+        labels,
+        settings,
+        seed=0,
+        folder=folder / "run",
+        checkpoint=None,
+        log=log,
     )
     if os.environ.get("RANK", "0") == "0":
         np.save(folder / "weights.npy", weights(fitted))

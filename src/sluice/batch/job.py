@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluice.batch.blocks import Block
-from sluice.batch.columns import predictions, result_columns
 from sluice.batch.readers.reader import Reader
 from sluice.batch.writer import open_writer
 from sluice.errors import UserError
+from sluice.inference.columns import predictions, result_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -41,7 +41,7 @@ def prepare(source: Source, task: Task, folder: Path, keep_texts: bool, bounds: 
     columns = (*task.columns, *source.keep)
     table = source.read(task.columns)
     checks.check_schema(table, columns)
-    sieve = Sieve(table, task.columns)
+    sieve = Sieve(table, task)
     warnings = sieve.sift(bounds.long_characters)
     sides = assign(sieve.column(GROUP), [side or None for side in sieve.sides.tolist()], source.split)
     read = len(sides)

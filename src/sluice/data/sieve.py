@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sluice.data import checks
@@ -11,6 +11,7 @@ from sluice.data.inspection import charset, leaks
 from sluice.data.rows import normalise, row_hashes
 from sluice.data.source import GROUP, ORIGIN, SIDE
 from sluice.data.split import TEST, VALIDATION
+from sluice.tasks.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,15 +25,20 @@ LABEL = "label"
 class Sieve:
     """The rows that are left, in the order of their hashes, and those that were dropped, by reason."""
 
-    def __init__(self, table: pa.Table, columns: Sequence[str]) -> None:
+    def __init__(self, table: pa.Table, task: Task) -> None:
         import numpy as np
 
-        self.columns = columns
+        self.task = task
+        self.columns = columns = tuple(task.columns)
         self.read, self.texts = len(table), 0
         """Rows that came in, and those of them that have a text and an answer."""
         self.dropped: dict[str, pa.Table] = {}
         self.facts: dict[str, list[str]] = {}
         """Origins of the rows of which something is true, whether they stay or go."""
+        self.unusable: list[str] = []
+        """Reasons by which the task has rows dropped."""
+        self.odd: dict[str, list[str]] = {}
+        """Origins of the rows in which the task finds something wrong, by what it is."""
         self.leaks: list[leaks.Leak] = []
         self.pairs = np.empty((0, 2), np.int64)
         """Near-duplicates among the rows that are left, as indices."""
@@ -58,6 +64,10 @@ class Sieve:
         """A column's values."""
         return list(self.table.column(name).to_pylist())
 
+    def answers(self) -> dict[str, list[str]]:
+        """The task's columns."""
+        return {name: self.column(name) for name in self.columns}
+
     def drop(self, mask: npt.NDArray[np.bool_], reason: str) -> None:
         """Take rows out, for a reason."""
         import pyarrow as pa
@@ -77,8 +87,7 @@ class Sieve:
 
     def note(self, fact: str, rows: Iterable[int]) -> None:
         """Remember of which rows something is true."""
-        origins = self.column(ORIGIN)
-        self.facts[fact] = [origins[row] for row in rows]
+        self.facts[fact] = self._origins(rows)
 
     def sift(self, long_characters: int) -> list[str]:
         """Drop everything that must not stay and give each row its final group. Returns warnings."""
@@ -87,18 +96,38 @@ class Sieve:
         for column in self.columns:
             empty = [not (value or "").strip() for value in self.column(column)]
             self.drop(np.array(empty, bool), f"empty_{column}")
+        self._drop_unusable()
         texts = self.column(self.columns[0])
         self.texts = len(texts)
         self.note("broken", charset.broken(texts))
         self.note("mixed", charset.mixed(texts))
         self.note("long", [row for row, text in enumerate(texts) if len(text) > long_characters])
         answers = list(zip(*map(self.column, self.columns[1:]), strict=True))
+        for fact, rows in self.task.odd(self.answers()).items():
+            self.odd[fact] = self._origins(rows)
         self.note("repeated", np.flatnonzero(checks.repeated(self.hashes, answers)).tolist())
         warnings = self._conflicts_and_leaks()
         answers = list(zip(*map(self.column, self.columns[1:]), strict=True))
         self.drop(checks.repeated(self.hashes, answers) & checks.trainable(self.sides), "duplicate")
         self._near_duplicates()
         return warnings
+
+    def _origins(self, rows: Iterable[int]) -> list[str]:
+        origins = self.column(ORIGIN)
+        return [origins[row] for row in rows]
+
+    def _drop_unusable(self) -> None:
+        """Rows that the task cannot learn from; of several reasons the first counts."""
+        import numpy as np
+
+        reasons = np.full(len(self.hashes), "", object)
+        for reason, rows in self.task.unusable(self.answers()).items():
+            self.unusable.append(reason)
+            reasons[[row for row in rows if not reasons[row]]] = reason
+        for reason in self.unusable:
+            mask = reasons == reason
+            self.drop(mask, reason)
+            reasons = reasons[~mask]
 
     def _conflicts_and_leaks(self) -> list[str]:
         conflict = checks.conflicting(self.hashes, self.column(LABEL)) if LABEL in self.columns else None

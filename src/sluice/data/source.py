@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
 from sluice.part import Part
+from sluice.tasks.task import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,8 +57,10 @@ class Source(Part, ABC):
         """SHA-256 of what would be read, found without parsing it: it decides whether a stage runs again."""
 
     @abstractmethod
-    def read(self, columns: tuple[str, ...]) -> pa.Table:
+    def read(self, columns: Mapping[str, Kind]) -> pa.Table:
         """All rows: `columns` of the task, those of `keep`, then `group`, `side` and `origin`, all strings.
+
+        Of a column whose cells may be lists, every item is a line of the string.
 
         Errors are `UserError`s that name file, line and column and the option that would read it.
         """

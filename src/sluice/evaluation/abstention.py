@@ -13,7 +13,7 @@ from sluice.part import Part
 
 if TYPE_CHECKING:
     from sluice.evaluation.scored import Scored
-    from sluice.metrics.selective import Answers
+    from sluice.metrics.selective import Sureness
 
 
 class Abstain(Part):
@@ -39,9 +39,9 @@ class Abstain(Part):
         """Whether the rule weighs rows that are out of scope."""
         return self.in_scope_drop is not None or self.balance is not None
 
-    def choose(self, answers: Answers) -> float | None:
+    def choose(self, sureness: Sureness) -> float | None:
         """The threshold for these (validation) rows, or None where none keeps the rule."""
-        thresholds, figures = answers.sweep()
+        thresholds, figures = sureness.sweep()
         if self.balance is not None:
             gain = self.balance * figures["in_scope_accuracy"] + (1 - self.balance) * figures["out_of_scope_recall"]
             return float(thresholds[np.argmax(np.nan_to_num(gain))])
@@ -70,12 +70,12 @@ def settle(
     """
     if rule is None and out_of_scope is None:
         return None, None
-    chosen = rule.choose(validation.answers(out_of_scope)) if rule and validation else None
-    answers = test.answers(out_of_scope)
+    chosen = rule.choose(validation.sureness(out_of_scope)) if rule and validation else None
+    sureness = test.sureness(out_of_scope)
     record: dict[str, Any] = {"rule": str(rule) if rule else None, "out_of_scope": out_of_scope, "threshold": chosen}
-    record["without"] = plain(resampler.intervals(answers.tally(0.0)))
+    record["without"] = plain(resampler.intervals(sureness.tally(0.0)))
     if chosen is not None:
-        record["at_threshold"] = plain(resampler.intervals(answers.tally(chosen)))
+        record["at_threshold"] = plain(resampler.intervals(sureness.tally(chosen)))
     if chosen is None and out_of_scope is None:
         return None, record
     return Abstention(threshold=chosen or 0.0, out_of_scope=out_of_scope), record

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sluice.errors import UserError
 from sluice.evaluation.casefile import Cases
 from sluice.evaluation.cases import Case, Outcome, Reaction
 from sluice.inference.predictor import Predictor
@@ -62,7 +63,10 @@ def _react(predictor: Predictor, texts: list[str]) -> dict[str, Reaction]:
     if not texts:
         return {}
     task, labels = predictor.task, predictor.bundle.labels
-    logits = predictor.logits(texts)
-    answers = [labels[index] for index in task.predictions(logits)]
-    scores = [dict(zip(labels, row, strict=True)) for row in task.probabilities(logits).tolist()]
+    outputs = predictor.outputs(texts)
+    probabilities = task.probabilities(outputs)
+    if probabilities is None:
+        raise UserError(f"evaluate.cases are about probabilities of labels, which task={task.name} has not")
+    answers = task.predictions(outputs, labels)
+    scores = [dict(zip(labels, row, strict=True)) for row in probabilities.tolist()]
     return {text: Reaction(answer, row) for text, answer, row in zip(texts, answers, scores, strict=True)}

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sluice.evaluation import behaviour
 from sluice.evaluation.latency import latency_ratios
 from sluice.evaluation.measure import margin
 from sluice.evaluation.scored import Scored
 from sluice.evaluation.settings import Evaluate
-from sluice.evaluation.slices import divide
+from sluice.evaluation.slices import slices_of
 from sluice.evaluation.testset import TestSet
 from sluice.gate import Against, Bounds, Evidence, Gate
 from sluice.inference.bundle import TRAIN_ROWS
 from sluice.inference.engine import Engine
 from sluice.inference.predictor import Predictor
 from sluice.metrics.significance import Resampler, Tally
-from sluice.tasks.task import Columns
-
-Indices = npt.NDArray[np.int64]
+from sluice.tasks.task import Answers, Columns
 
 
 @dataclass(frozen=True)
@@ -40,11 +36,10 @@ class Pair:
         """Score the champion on the rows that the challenger was scored on."""
         task, theirs = challenger.task, champion.bundle.labels
         names = sorted({*challenger.labels, *theirs})
-        references = task.references(test, names)
-        answers = champion.task.predictions(champion.logits(test["text"]))
+        answers = champion.task.predictions(champion.outputs(champion.task.inputs(test)), theirs)
         return cls(
-            task.tally(_rename(challenger.predictions, challenger.labels, names), references, len(names)),
-            task.tally(_rename(answers, theirs, names), references, len(names)),
+            task.tally(challenger.predictions, challenger.references, names),
+            task.tally(answers, challenger.references, names),
         )
 
 
@@ -64,9 +59,8 @@ def gather(
     metric = scored.task.primary_metric
     resampler = Resampler(len(scored.references), settings.sampling(seed))
 
-    def over(guesses: Indices) -> Bounds:
-        theirs = scored.task.tally(guesses, scored.references, len(scored.labels))
-        return Bounds.model_validate(margin(scored.tally, theirs, resampler)[metric])
+    def over(guesses: Answers) -> Bounds:
+        return Bounds.model_validate(margin(scored.tally, scored.beside(guesses), resampler)[metric])
 
     against = None
     if champion_folder:
@@ -120,12 +114,12 @@ def _against(
     metric = challenger.task.primary_metric
     slices = {
         one.name: resampler.differences(pair.ours.only(one.rows), pair.theirs.only(one.rows))[metric]
-        for one in divide(rows, settings.slices, settings.min_slice_rows)
+        for one in slices_of(challenger.task, rows, settings)
     }
     ratio, control = math.nan, math.nan
     if rules.max_latency_ratio is not None:
-        texts = rows["text"][: settings.latency_texts]
-        ratio, control = latency_ratios(challenger, champion, Predictor(champion.folder, engine), texts)
+        inputs = challenger.task.inputs(rows)[: settings.latency_texts]
+        ratio, control = latency_ratios(challenger, champion, Predictor(champion.folder, engine), inputs)
     return Against(
         difference=Bounds.model_validate(margin(pair.ours, pair.theirs, resampler)[metric]),
         latency_ratio=ratio,
@@ -134,11 +128,6 @@ def _against(
         slices={name: Bounds.model_validate(asdict(bounds)) for name, bounds in slices.items()},
         seen=seen(champion.folder, rows),
     )
-
-
-def _rename(indices: Indices, labels: Sequence[str], names: list[str]) -> Indices:
-    """Indices into a model's own labels -> indices into `names`: models with other labels stay comparable."""
-    return np.array([names.index(label) for label in labels], np.int64)[indices]
 
 
 def _weights(folder: Path) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sluice.evaluation import behaviour, slices
 from sluice.evaluation.abstention import settle
-from sluice.evaluation.errors import write_errors
 from sluice.evaluation.plots import PLOTS, forest
+from sluice.evaluation.samples import write_samples
 from sluice.evaluation.scored import Scored
 from sluice.evaluation.settings import Evaluate
 from sluice.evaluation.testset import TestSet
@@ -39,7 +39,7 @@ def measure(
     tried = behaviour.try_cases(predictor, test.cases)
     own = resampler.intervals(scored.tally)
     metric = scored.task.primary_metric
-    parts = slices.divide(test.rows, settings.slices, settings.min_slice_rows)
+    parts = slices.slices_of(scored.task, test.rows, settings)
     judged = slices.judge(scored.tally, metric, parts, resampler)
     record = {
         "rows": len(scored.references),
@@ -61,7 +61,7 @@ def measure(
         forest(judged, own[metric], metric, folder / "slices.png")
     if tried:
         behaviour.write_csv(folder / "behaviour.csv", tried, keep_texts)
-    write_errors(folder, scored, test.rows, settings.errors, keep_texts)
+    write_samples(folder, scored, test.rows, settings.errors, keep_texts, seed)
     return record
 
 
@@ -69,7 +69,7 @@ def compare(scored: Scored, baselines: Baselines, resampler: Resampler) -> dict[
     """By baseline: its own figures, and `model - <metric>`, the model minus it on the same rows."""
     found = {}
     for name, guesses in {**baselines.trivial, **baselines.strong}.items():
-        theirs = scored.task.tally(guesses, scored.references, len(scored.labels))
+        theirs = scored.beside(guesses)
         margins = margin(scored.tally, theirs, resampler)
         found[name] = {
             **plain(resampler.intervals(theirs)),

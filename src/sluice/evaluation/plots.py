@@ -28,7 +28,9 @@ BLUE, GREY, RED = "#2b6ca3", "#8a8f98", "#c0392b"
 def confusion(scored: Scored, path: Path) -> None:
     """Share of each label's rows by predicted label; of very many labels the most confused are shown."""
     classes = len(scored.labels)
-    cells = scored.references * classes + scored.predictions
+    index = {label: place for place, label in enumerate(scored.labels)}
+    pairs = zip(scored.references, scored.predictions, strict=True)
+    cells = [index[right] * classes + index[said] for right, said in pairs]
     counts = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
     shown = np.arange(classes)
     if classes > LARGEST:

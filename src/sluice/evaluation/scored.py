@@ -10,11 +10,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from sluice.errors import UserError
 from sluice.inference.bundle import Abstention
 from sluice.inference.predictor import Predictor
-from sluice.metrics.selective import SILENT, Answers
+from sluice.metrics.selective import SILENT, Sureness
 from sluice.metrics.significance import Tally
-from sluice.tasks.task import Columns, Task
+from sluice.tasks.task import Answers, Columns, Outputs, Task
 
 
 @dataclass(frozen=True)
@@ -23,52 +24,61 @@ class Scored:
 
     task: Task
     labels: Sequence[str]
-    logits: npt.NDArray[np.float32]
-    references: npt.NDArray[np.int64]
+    outputs: Outputs
+    references: Answers
 
     @classmethod
     def of(cls, predictor: Predictor, rows: Columns) -> Scored:
         """Predict the rows, which have the task's columns."""
         task, labels = predictor.task, predictor.bundle.labels
-        return cls(task, labels, predictor.logits(rows["text"]), task.references(rows, labels))
+        return cls(task, labels, predictor.outputs(task.inputs(rows)), task.references(rows))
 
     @cached_property
-    def predictions(self) -> npt.NDArray[np.int64]:
-        """Answers, shape (rows,)."""
-        return self.task.predictions(self.logits)
+    def predictions(self) -> Answers:
+        """The model's answer for each row."""
+        return self.task.predictions(self.outputs, self.labels)
 
     @cached_property
     def probabilities(self) -> npt.NDArray[np.float64]:
-        """Shape (rows, labels)."""
-        return self.task.probabilities(self.logits)
+        """Shape (rows, labels). Raises UserError for a task whose answers are no choice among labels."""
+        found = self.task.probabilities(self.outputs)
+        if found is None:
+            raise UserError(f"task={self.task.name} has no probability for an answer")
+        return found
 
-    @property
+    @cached_property
     def confidence(self) -> npt.NDArray[np.float64]:
         """Probability of the most probable label, shape (rows,)."""
         return self.probabilities.max(axis=1)
 
-    @property
+    @cached_property
     def right(self) -> npt.NDArray[np.bool_]:
         """Which answers are the references."""
-        return self.predictions == self.references
+        return np.array([one == other for one, other in zip(self.predictions, self.references, strict=True)], bool)
 
-    @property
+    @cached_property
     def tally(self) -> Tally:
         """What the bounds of the headline figures are made from."""
-        return self.task.tally(self.predictions, self.references, len(self.labels))
+        return self.task.tally(self.predictions, self.references, self.labels)
+
+    def beside(self, answers: Answers) -> Tally:
+        """The same of somebody else's answers for these rows."""
+        return self.task.tally(answers, self.references, self.labels)
 
     def metrics(self, abstention: Abstention | None) -> dict[str, float]:
         """The task's figures, and those of answering only when sure; what these rows cannot show is left out."""
-        figures = self.task.metrics(self.logits, self.references)
+        figures = self.task.metrics(self.outputs, self.labels, self.references)
         if abstention:
-            figures |= self.answers(abstention.out_of_scope).tally(abstention.threshold).exact()
+            figures |= self.sureness(abstention.out_of_scope).tally(abstention.threshold).exact()
         return {name: value for name, value in figures.items() if not math.isnan(value)}
 
-    def answers(self, out_of_scope: str | None) -> Answers:
+    def sureness(self, out_of_scope: str | None) -> Sureness:
         """How sure the model is of each row; with an out-of-scope label, of the most probable label in scope."""
         if out_of_scope is None:
-            return Answers(self.confidence, self.right)
+            return Sureness(self.confidence, self.right)
         outside = list(self.labels).index(out_of_scope)
         inside = np.delete(self.probabilities, outside, axis=1).max(axis=1)
-        silent = self.predictions == outside
-        return Answers(np.where(silent, SILENT, inside), self.right, self.references == outside)
+        silent, meant = (
+            np.array([label == out_of_scope for label in some]) for some in (self.predictions, self.references)
+        )
+        return Sureness(np.where(silent, SILENT, inside), self.right, meant)

@@ -23,11 +23,12 @@ class Evaluate(Part):
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Confidence level of the intervals."""
     errors: int = Field(50, ge=0)
-    """Most confident errors that are kept as a table."""
+    """Worst answers that are kept as a table."""
     latency_texts: int = Field(64, ge=8)
     """Test texts that a latency comparison runs over."""
-    slices: tuple[str, ...] = ("label", "length", "language")
-    """What divides the test rows into slices: columns of the rows, `length` (thirds, in characters), `language`."""
+    slices: tuple[str, ...] | None = None
+    """What divides the test rows into slices: columns of the rows, `length` (thirds, in characters), `language`.
+    null takes what the task suggests."""
     min_slice_rows: int = Field(100, ge=10)
     """Smaller slices say nothing and are not judged."""
     cases: Path | None = None

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sluice.errors import UserError
+from sluice.evaluation.settings import Evaluate
 from sluice.metrics.significance import Interval, Resampler, Tally
-from sluice.tasks.task import Columns
+from sluice.tasks.task import Columns, Task
 
 Rows = npt.NDArray[np.int64]
 """Indices of rows."""
@@ -65,12 +66,18 @@ def check_columns(wanted: Sequence[str], there: Sequence[str]) -> None:
             raise UserError(f"evaluate.slices: the rows have no column '{column}'. There are: {known}")
 
 
-def divide(test: Columns, columns: Sequence[str], least: int) -> list[Slice]:
-    """The slices of at least `least` rows; one that holds all rows is none."""
+def divide(test: Columns, texts: Sequence[str], columns: Sequence[str], least: int) -> list[Slice]:
+    """The slices of at least `least` rows; one that holds all rows is none. `texts` are the rows' inputs."""
     check_columns(columns, list(test))
-    parts = [(column, *part) for column in columns for part in _parts(test, column)]
-    count = len(test["text"])
+    parts = [(column, *part) for column in columns for part in _parts(test, column, texts)]
+    count = len(texts)
     return [Slice(column, value, rows) for column, value, rows in parts if least <= len(rows) < count]
+
+
+def slices_of(task: Task, test: Columns, settings: Evaluate) -> list[Slice]:
+    """The slices that the settings ask for, or those that the task suggests."""
+    columns = task.slices if settings.slices is None else settings.slices
+    return divide(test, task.texts(test), columns, settings.min_slice_rows)
 
 
 def judge(tally: Tally, metric: str, slices: Sequence[Slice], resampler: Resampler) -> list[Judged]:
@@ -99,14 +106,14 @@ def write_csv(path: Path, judged: Sequence[Judged], metric: str) -> None:
             writer.writerow([one.column, one.value, one.rows, *(f"{value:.4f}" for value in figures)])
 
 
-def _parts(test: Columns, column: str) -> list[tuple[str, Rows]]:
+def _parts(test: Columns, column: str, texts: Sequence[str]) -> list[tuple[str, Rows]]:
     """The values of a column with their rows."""
     if column == LENGTH and column not in test:
-        return _thirds(np.array([len(text) for text in test["text"]]))
+        return _thirds(np.array([len(text) for text in texts]))
     if column == LANGUAGE and column not in test:
         from sluice.data.inspection.language import languages
 
-        values = languages(test["text"])
+        values = languages(texts)
     else:
         values = [NONE if value is None else str(value) for value in test[column]]
     names, first, counts = np.unique(values, return_inverse=True, return_counts=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from sluice.data.prepare import load
 from sluice.errors import UserError
 from sluice.evaluation.casefile import Cases
-from sluice.files import write_text
+from sluice.files import write_json, write_text
 from sluice.tasks.task import Baselines, Columns, Task
 
-ROWS, GUESSES, CASES = "rows.parquet", "baselines.npz", "cases.json"
+ROWS, GUESSES, CASES = "rows.parquet", "baselines.json", "cases.json"
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,10 @@ def write_testset(prepared: Path, folder: Path, task: Task, cases: Cases) -> Tes
 
     rows = load(prepared)
     train, test = rows["train"].to_dict(), rows["test"].to_dict()
-    baselines = task.baselines(train, test, task.labels(train))
+    baselines = task.baselines(train, test)
     folder.mkdir(exist_ok=True)
     pq.write_table(rows["test"].data.table, folder / ROWS)
-    named: dict[str, Any] = {f"trivial.{name}": guesses for name, guesses in baselines.trivial.items()}
-    named |= {f"strong.{name}": guesses for name, guesses in baselines.strong.items()}
-    np.savez_compressed(folder / GUESSES, **named)
+    write_json(folder / GUESSES, asdict(baselines))
     if cases.cases:
         write_text(folder / CASES, cases.model_dump_json(indent=1))
     return TestSet(test, baselines, cases)
@@ -52,14 +48,9 @@ def read_testset(folder: Path) -> TestSet:
 
     try:
         test = pq.read_table(folder / ROWS).to_pydict()
-        with np.load(folder / GUESSES, allow_pickle=False) as stored:
-            named = {name: stored[name] for name in stored.files}
+        baselines = Baselines(**json.loads((folder / GUESSES).read_text(encoding="utf-8")))
         text = (folder / CASES).read_text(encoding="utf-8") if (folder / CASES).exists() else "{}"
         cases = Cases.model_validate_json(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"the test rows in {folder} cannot be read: {error}") from error
-    kinds: dict[str, dict[str, np.ndarray]] = {"trivial": {}, "strong": {}}
-    for name, guesses in named.items():
-        kind, _, baseline = name.partition(".")
-        kinds[kind][baseline] = guesses
-    return TestSet(test, Baselines(**kinds), cases)
+    return TestSet(test, baselines, cases)

@@ -1,23 +1,22 @@
-"""`Engine`: how logits are computed. The torch engine is the reference that others are compared with."""
+"""`Engine`: how outputs are computed. The torch engine is the reference that others are compared with."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from sluice.part import Part
 from sluice.tasks.task import Task
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
-Forward = Callable[[Sequence[Sequence[int]]], "npt.NDArray[np.float32]"]
-"""Token ids of a batch of texts -> logits, shape (batch, labels)."""
+Forward = Callable[[Sequence[Sequence[int]], BaseModel], "npt.NDArray[Any]"]
+"""Token ids of a batch of inputs, and the task's options -> the task's raw outputs, a row an input."""
 
 
 class Engine(Part, ABC):
@@ -47,12 +46,12 @@ class TorchEngine(Engine):
         model.eval().to(device)
         padding = model.config.pad_token_id or 0
 
-        def forward(batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        def forward(batch: Sequence[Sequence[int]], options: BaseModel) -> npt.NDArray[Any]:
             width = max(map(len, batch))
             ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in batch])
             mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch])
             with torch.inference_mode():
-                logits = task.logits(model, {"input_ids": ids.to(device), "attention_mask": mask.to(device)})
-            return logits.float().cpu().numpy()
+                outputs = task.forward(model, {"input_ids": ids.to(device), "attention_mask": mask.to(device)}, options)
+            return (outputs.float() if outputs.is_floating_point() else outputs).cpu().numpy()
 
         return forward

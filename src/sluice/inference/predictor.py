@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pydantic import BaseModel
 
 from sluice.inference.bundle import Bundle
 from sluice.inference.engine import Engine
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from sluice.tasks.task import Encoded
 
 BATCH = 32
 """Texts in one forward pass: sorted by length, larger batches bring nothing on a CPU."""
@@ -40,24 +37,24 @@ class Predictor:
         self._tokenizer = AutoTokenizer.from_pretrained(folder.absolute())
         self._forward = engine.load(folder, self.task)
 
-    def predict(self, texts: Sequence[str], options: BaseModel | None = None) -> Prediction:
-        """One result a text."""
-        ids = self.task.encode(self._tokenizer, texts)
-        logits = self._run(ids)
-        results = self.task.decode(logits, self.bundle.labels, options or self.task.Options())
-        return Prediction(results, sum(map(len, ids)))
+    def predict(self, inputs: Sequence[Any], options: BaseModel | None = None) -> Prediction:
+        """One result an input: a text, or what the task makes of a row."""
+        encoded = self.task.encode(self._tokenizer, inputs)
+        options = options or self.task.Options()
+        results = self.task.decode(inputs, self._run(encoded, options), self.bundle.labels, options)
+        return Prediction(results, sum(len(one.ids) for one in encoded))
 
-    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Raw scores, shape (texts, labels)."""
-        return self._run(self.task.encode(self._tokenizer, texts))
+    def outputs(self, inputs: Sequence[Any]) -> list[Any]:
+        """What the task reads of the model's outputs, one an input."""
+        return self._run(self.task.encode(self._tokenizer, inputs), self.task.Options())
 
-    def _run(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
-        """Texts of like length share a batch, so that little padding is computed."""
-        import numpy as np
-
-        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-        chunks = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-        logits = np.empty((len(ids), len(self.bundle.labels)), np.float32)
-        for chunk in chunks:
-            logits[chunk] = self._forward([ids[index] for index in chunk])
-        return logits
+    def _run(self, encoded: Sequence[Encoded], options: BaseModel) -> list[Any]:
+        """Inputs of like length share a batch, so that little padding is computed."""
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
+        outputs: list[Any] = [None] * len(encoded)
+        for start in range(0, len(order), BATCH):
+            chunk = order[start : start + BATCH]
+            raw = self._forward([encoded[index].ids for index in chunk], options)
+            for index, row in zip(chunk, raw, strict=True):
+                outputs[index] = self.task.read(row, encoded[index], self._tokenizer)
+        return outputs

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-# `datasets` and `evaluate` are imported on separate lines: evaluate scans its modules' imports line by line.
 import datasets
-import evaluate
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
@@ -18,50 +15,36 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+from sluice.metrics.metric import Metric
 from sluice.metrics.selective import risk_coverage
 
-LABELS = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
 SCORES = datasets.Features(
     {"predictions": datasets.Sequence(datasets.Value("float32")), "references": datasets.Value("int64")}
 )
 
 
-class _Metric(evaluate.Metric):
-    """An `evaluate.Metric` that keeps its rows in memory: nothing is written to a cache folder."""
-
-    features = LABELS
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(keep_in_memory=True, **options)
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=self.__doc__ or "", citation="", inputs_description="", features=self.features
-        )
-
-
-class Accuracy(_Metric):
+class Accuracy(Metric):
     """Share of rows whose predicted label is the reference."""
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
         return {"accuracy": float(accuracy_score(references, predictions))}
 
 
-class MacroF1(_Metric):
+class MacroF1(Metric):
     """Unweighted mean of the F1 of every label that occurs in the references or the predictions."""
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
         return {"macro_f1": float(f1_score(references, predictions, average="macro", zero_division=0.0))}
 
 
-class MatthewsCorrelation(_Metric):
+class MatthewsCorrelation(Metric):
     """Correlation of predictions and references, 1 at best, 0 for guessing whatever the balance (Gorodkin 2004)."""
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
         return {"mcc": float(matthews_corrcoef(references, predictions))}
 
 
-class PerClass(_Metric):
+class PerClass(Metric):
     """Precision, recall, F1 and support of every label index from 0 to `classes` - 1."""
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int], classes: int) -> dict[str, list[float]]:
@@ -76,7 +59,7 @@ class PerClass(_Metric):
         }
 
 
-class CalibrationError(_Metric):
+class CalibrationError(Metric):
     """Expected calibration error with bins of equal width (Guo et al. 2017, On Calibration of Modern Neural Networks).
 
     `predictions` are probabilities, shape (rows, classes).
@@ -90,7 +73,7 @@ class CalibrationError(_Metric):
         return {"ece": expected_calibration_error(np.asarray(predictions), np.asarray(references), bins)}
 
 
-class Auroc(_Metric):
+class Auroc(Metric):
     """Area under the ROC curve of each class against the rest, mean over the classes that occur.
 
     `predictions` are probabilities, shape (rows, classes). NaN where only one class occurs.
@@ -104,7 +87,7 @@ class Auroc(_Metric):
         return {"auroc": float(np.mean(areas))}
 
 
-class LogLoss(_Metric):
+class LogLoss(Metric):
     """Mean negative log probability of the right answer, in nats; a probability counts as at least 1e-7.
 
     `predictions` are probabilities, shape (rows, classes).
@@ -117,7 +100,7 @@ class LogLoss(_Metric):
         return {"log_loss": float(-np.log(np.maximum(right, 1e-7)).mean())}
 
 
-class RiskCoverageArea(_Metric):
+class RiskCoverageArea(Metric):
     """Area under the curve of error against coverage, surest answers first: 0 at best, the error rate for no ranking.
 
     `predictions` are probabilities, shape (rows, classes).

@@ -15,7 +15,7 @@ SILENT = -1.0
 
 
 @dataclass(frozen=True)
-class Answers:
+class Sureness:
     """How sure a model is of each row's answer, and what the truth is. All of shape (rows,)."""
 
     confidence: npt.NDArray[np.float64]

@@ -18,6 +18,8 @@ Figures = dict[str, npt.NDArray[np.float64]]
 
 BLOCK = 16_000_000
 """Weights that are multiplied at a time: bounds the memory at 64 MB, however many rows there are."""
+EACH = 2048
+"""Rows whose counts are written out at a time."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class Tally:
     def exact(self) -> dict[str, float]:
         """The figures over the rows as they are."""
         return {name: float(values[0]) for name, values in self.figures(self.total()[None]).items()}
+
+    def each(self, metric: str) -> npt.NDArray[np.float64]:
+        """One figure of every row by itself, shape (rows,)."""
+        starts = range(0, self.counts.shape[0], EACH)
+        parts = [self.figures(self.counts[at : at + EACH].toarray().astype(np.float64))[metric] for at in starts]
+        return np.concatenate([np.empty(0), *parts])
 
     def total(self) -> npt.NDArray[np.float64]:
         """Sums over all rows, shape (counts,)."""

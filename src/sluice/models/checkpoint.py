@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sluice.errors import UserError
 from sluice.files import folder_digest
-from sluice.models.spec import ModelSpec, label_maps
+from sluice.models.spec import Architecture, ModelSpec, label_maps
 from sluice.part import digest
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class Checkpoint(ModelSpec):
     """A pretrained model with its own tokenizer; the head is new where its labels differ."""
+
+    architecture: ClassVar[Architecture | None] = None
 
     path: str
     """A folder made by `save_pretrained` (begin it with / or ./), or an id on the Hugging Face hub."""

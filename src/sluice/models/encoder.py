@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from sluice.models.bpe import byte_level_bpe
 from sluice.models.checkpoint import Checkpoint
 from sluice.models.spec import ModelSpec, label_maps
 
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
 
 ATTENTION = "eager"
 """Fused attention's backward pass costs more than plain matrix products at the lengths of a row of text."""
-SPECIAL = {
-    "pad_token": "<pad>",
-    "cls_token": "<s>",
-    "sep_token": "</s>",
-    "unk_token": "<unk>",
-    "mask_token": "<mask>",
-}
 
 
 class Encoder(ModelSpec):
@@ -50,33 +44,8 @@ class Encoder(ModelSpec):
         return self.digest()
 
     def tokenizer(self, texts: Iterable[str], max_length: int) -> PreTrainedTokenizerBase:
-        """Byte-level BPE: unlike WordPiece's trainer, its trainer gives the same vocabulary every time."""
-        from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-        from transformers import PreTrainedTokenizerFast
-
-        tokenizer = Tokenizer(models.BPE())
-        if self.lowercase:
-            tokenizer.normalizer = normalizers.Lowercase()
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=self.vocabulary,
-            special_tokens=list(SPECIAL.values()),
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        tokenizer.train_from_iterator(texts, trainer)
-        first, last = SPECIAL["cls_token"], SPECIAL["sep_token"]
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{first} $A {last}",
-            special_tokens=[(token, tokenizer.token_to_id(token)) for token in (first, last)],
-        )
-        return PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            model_max_length=max_length,
-            model_input_names=["input_ids", "attention_mask"],
-            **SPECIAL,
-        )
+        """Byte-level BPE, trained on the texts."""
+        return byte_level_bpe(texts, self.vocabulary, max_length, lowercase=self.lowercase)
 
     def model(
         self,

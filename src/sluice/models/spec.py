@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sluice.part import Part
 
@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+Architecture = Literal["encoder", "encoder_decoder"]
+
+
 class ModelSpec(Part, ABC):
     """A recipe for a tokenizer and a model."""
+
+    architecture: ClassVar[Architecture | None] = "encoder"
+    """The kind of model that it makes; None for any, by the task's Auto class."""
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -17,17 +17,14 @@ def card(
 ) -> str:
     """Markdown for MLflow's pages and for the bundle's README.md."""
     lineage = bundle.lineage
-    worst = sorted(evaluated["labels"].items(), key=lambda item: item[1]["f1"])[:3]
-    weak = ", ".join(f"{label} (F1 {figures['f1']:.2f}, {figures['support']:.0f} rows)" for label, figures in worst)
+    labels = f", {len(bundle.labels)} labels" if bundle.labels else ""
     sides = ", ".join(f"{count:,} {side}" for side, count in prepared["rows"].items())
     return f"""# {name}
 
-A {bundle.task} model of {fitted["parameters"] / 1e6:.1f} M parameters, {len(bundle.labels)} labels, trained by Sluice.
+A {bundle.task} model of {fitted["parameters"] / 1e6:.1f} M parameters{labels}, trained by Sluice.
 
 {results}
-
-Weakest labels: {weak}.
-
+{_weakest(evaluated["labels"])}
 | from | |
 | --- | --- |
 | rows | {sides} |
@@ -39,6 +36,11 @@ Weakest labels: {weak}.
 | run | `{lineage.run}` |
 
 Intended for texts like those it was trained on; its figures say nothing about others.
+""" + (f"\nLabels: {', '.join(bundle.labels)}.\n" if bundle.labels else "")
 
-Labels: {", ".join(bundle.labels)}.
-"""
+
+def _weakest(labels: dict[str, dict[str, float]]) -> str:
+    """The labels or types that the model knows least, where there are any."""
+    worst = sorted(labels.items(), key=lambda item: item[1]["f1"])[:3]
+    weak = ", ".join(f"{label} (F1 {figures['f1']:.2f}, {figures['support']:.0f} rows)" for label, figures in worst)
+    return f"\nWeakest: {weak}.\n" if weak else ""

@@ -9,6 +9,7 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
+from sluice.inference.columns import predictions, result_columns
 from sluice.inference.engine import TorchEngine
 from sluice.inference.predictor import Predictor
 
@@ -25,7 +26,8 @@ class SluiceModel(PythonModel):
     ) -> pd.DataFrame:
         """One row of answers for each row of texts."""
         results = self.predictor.predict(model_input["text"].tolist()).results
-        return pd.DataFrame([result.model_dump(include={"label", "score"}) for result in results])
+        columns = result_columns(self.predictor.task.Result, self.predictor.bundle.labels, scores=False)
+        return predictions(columns, results).to_pandas()
 
 
 mlflow.models.set_model(SluiceModel())

@@ -136,15 +136,19 @@ def _registered(store: Store, name: str, key: str) -> Version | None:
 def _log_model(run: Run, bundle: Path) -> Any:
     import mlflow
     import pandas as pd
-    from mlflow.models import ModelSignature
+    from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec, DataType, Schema
 
     from sluice.inference.bundle import Bundle
+    from sluice.inference.columns import predictions, result_columns
 
     package = Path(__file__).parents[1]
+    described = Bundle.read(bundle)
+    task = described.resolve_task()
+    answers = predictions(result_columns(task.Result, described.labels, scores=False), [])
     signature = ModelSignature(
         Schema([ColSpec(DataType.string, "text")]),
-        Schema([ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]),
+        infer_signature(answers.to_pandas()).inputs,
     )
     with mlflow.start_run(run_id=run.id), run.store.uploading():
         return mlflow.pyfunc.log_model(
@@ -153,7 +157,7 @@ def _log_model(run: Run, bundle: Path) -> Any:
             artifacts={"bundle": str(bundle)},
             code_paths=[str(package)],
             signature=signature,
-            input_example=pd.DataFrame({"text": [Bundle.read(bundle).resolve_task().example]}),
+            input_example=pd.DataFrame({"text": [task.example]}),
             pip_requirements=[f"{library}=={public_version(library)}" for library in LIBRARIES],
         )
 

@@ -6,9 +6,13 @@ from typing import Any
 
 from sluice.errors import UserError
 from sluice.tasks.classification import Classification
+from sluice.tasks.seq2seq import Summarization, Translation
 from sluice.tasks.task import Task
+from sluice.tasks.token_classification import TokenClassification
 
-TASKS: dict[str, type[Task]] = {Classification.name: Classification}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (Classification, TokenClassification, Summarization, Translation)
+}
 
 
 def resolve(name: str, fields: dict[str, Any]) -> Task:

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.tasks.task import Baselines, Columns, Task
+from sluice.tasks.task import (
+    Answers,
+    Baselines,
+    Breakdown,
+    Columns,
+    Encoded,
+    Kind,
+    Outputs,
+    Targets,
+    Task,
+    Tokenizer,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from sluice.metrics.significance import Tally
 
@@ -38,31 +48,38 @@ class Classification(Task):
     """A label for a text, by an encoder with a sequence-classification head."""
 
     name: ClassVar[str] = "classification"
-    columns: ClassVar[tuple[str, ...]] = ("text", "label")
+    verb: ClassVar[str] = "classify"
+    columns: ClassVar[Mapping[str, Kind]] = {"text": "text", "label": "text"}
     primary_metric: ClassVar[str] = "accuracy"
+    validation_metric: ClassVar[str] = "accuracy"
     Options: ClassVar[type[BaseModel]] = ClassificationOptions
     Result: ClassVar[type[BaseModel]] = ClassificationResult
     plots: ClassVar[tuple[str, ...]] = ("confusion", "reliability", "risk_coverage")
+    slices: ClassVar[tuple[str, ...]] = ("label", "length", "language")
     example: ClassVar[str] = "Compute the shortest path between two nodes of a weighted graph."
 
     def labels(self, rows: Columns) -> list[str]:
         """The distinct labels, sorted."""
         return sorted(set(rows["label"]))
 
-    def references(self, rows: Columns, labels: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Label indices, shape (rows,). A label that is not among `labels` raises KeyError."""
-        import numpy as np
+    def references(self, rows: Columns) -> Answers:
+        """The labels."""
+        return rows["label"]
 
-        index = {label: position for position, label in enumerate(labels)}
-        return np.array([index[label] for label in rows["label"]], np.int64)
-
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, special tokens included, cut to `max_length`."""
-        if not texts:
+    def encode(self, tokenizer: Tokenizer, inputs: Sequence[Any], *, whole: bool = False) -> list[Encoded]:
+        """Token ids of each text."""
+        if not inputs:
             return []
         limit = min(self.max_length, tokenizer.model_max_length)
-        encoded = tokenizer(list(texts), truncation=True, max_length=limit, return_attention_mask=False)
-        return encoded["input_ids"]
+        cut = {} if whole else {"truncation": True, "max_length": limit}
+        encoded = tokenizer(list(inputs), return_attention_mask=False, verbose=False, **cut)
+        return [Encoded(ids) for ids in encoded["input_ids"]]
+
+    def targets(
+        self, tokenizer: Tokenizer, encoded: Sequence[Encoded], rows: Columns, labels: Sequence[str]
+    ) -> Targets:
+        """Label indices. A label that is not among `labels` raises KeyError."""
+        return indices(rows["label"], labels)
 
     def model_class(self) -> type[Any]:
         """The Auto class for sequence classification."""
@@ -70,74 +87,72 @@ class Classification(Task):
 
         return AutoModelForSequenceClassification
 
-    def logits(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:
-        """Class scores before the softmax, shape (batch, labels)."""
-        return model(**batch).logits
-
-    def predictions(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    def predictions(self, outputs: Outputs, labels: Sequence[str]) -> Answers:
         """The most probable label."""
+        return [labels[row.argmax()] for row in outputs]
+
+    def probabilities(self, outputs: Outputs) -> npt.NDArray[np.float64]:
+        """Softmax."""
         import numpy as np
 
-        return logits.argmax(axis=1).astype(np.int64)
+        return softmax(np.asarray(outputs))
 
-    def probabilities(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Softmax."""
-        return softmax(logits)
-
-    def metrics(self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]) -> dict[str, float]:
+    def metrics(self, outputs: Outputs, labels: Sequence[str], references: Answers) -> dict[str, float]:
         """Accuracy, macro F1, Matthews correlation, and what the probabilities are worth."""
         from sluice.metrics import classification as metrics
 
+        probabilities, right = self.probabilities(outputs), indices(references, labels)
         figures: dict[str, float] = {}
         for of_labels in (metrics.Accuracy(), metrics.MacroF1(), metrics.MatthewsCorrelation()):
-            figures |= of_labels.compute(predictions=self.predictions(logits), references=references)
-        probabilities = self.probabilities(logits)
+            figures |= of_labels.compute(predictions=probabilities.argmax(axis=1), references=right)
         for of_scores in (
             metrics.CalibrationError(),
             metrics.Auroc(),
             metrics.LogLoss(),
             metrics.RiskCoverageArea(),
         ):
-            figures |= of_scores.compute(predictions=probabilities, references=references)
+            figures |= of_scores.compute(predictions=probabilities, references=right)
         return {name: value for name, value in figures.items() if not math.isnan(value)}
 
-    def decode(self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel) -> list[BaseModel]:
+    def decode(
+        self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel
+    ) -> list[BaseModel]:
         """The most probable label and the probabilities of all, or of the `top_k` first."""
+        if not outputs:
+            return []
         top_k = options.top_k if isinstance(options, ClassificationOptions) else None
-        return [_result(row, labels, top_k) for row in softmax(logits)]
+        return [_result(row, labels, top_k) for row in self.probabilities(outputs)]
 
-    def breakdown(
-        self,
-        predictions: npt.NDArray[np.integer],
-        references: npt.NDArray[np.integer],
-        labels: Sequence[str],
-    ) -> dict[str, dict[str, float]]:
+    def breakdown(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Breakdown:
         """Precision, recall, F1 and support by label name."""
         from sluice.metrics.classification import PerClass
 
-        figures = PerClass().compute(predictions=predictions, references=references, classes=len(labels))
+        said, right = indices(predictions, labels), indices(references, labels)
+        figures = PerClass().compute(predictions=said, references=right, classes=len(labels))
         return {label: {key: figures[key][index] for key in figures} for index, label in enumerate(labels)}
 
-    def tally(
-        self,
-        predictions: npt.NDArray[np.integer],
-        references: npt.NDArray[np.integer],
-        classes: int,
-    ) -> Tally:
+    def tally(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Tally:
         """Accuracy and macro F1."""
         from sluice.metrics.tallies import label_tally
 
-        return label_tally(predictions, references, classes)
+        return label_tally(indices(predictions, labels), indices(references, labels), len(labels))
 
-    def baselines(self, train: Columns, test: Columns, labels: Sequence[str]) -> Baselines:
+    def baselines(self, train: Columns, test: Columns) -> Baselines:
         """The majority label, and TF-IDF + logistic regression."""
         from sluice.metrics.baselines import majority, tfidf_logistic
 
-        answers = self.references(train, labels)
         return Baselines(
-            trivial={"majority": majority(answers, len(test["text"]))},
-            strong={"tfidf_logistic": tfidf_logistic(train["text"], answers, test["text"])},
+            trivial={"majority": majority(train["label"], len(test["text"]))},
+            strong={"tfidf_logistic": tfidf_logistic(train["text"], train["label"], test["text"])},
         )
+
+
+def indices(names: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Labels as indices. One that is not among `labels` raises KeyError."""
+    import numpy as np
+
+    index = {label: position for position, label in enumerate(labels)}
+    return np.array([index[name] for name in names], np.int64)
 
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from sluice.models.spec import Architecture
 from sluice.part import Part
 
 if TYPE_CHECKING:
@@ -18,17 +19,40 @@ if TYPE_CHECKING:
 
     from sluice.metrics.significance import Tally
 
-Columns = Mapping[str, Sequence[Any]]
-"""Rows by column: every sequence has one entry a row."""
+Columns = Mapping[str, Sequence[str]]
+"""Rows by column: every sequence has one entry a row. A cell that holds several strings has one a line."""
+Kind = Literal["text", "list"]
+"""Whether a cell is one string, or may be a list of them."""
+Answers = Sequence[Any]
+"""One answer a row, as the rows have theirs: a label, the tags of a sentence, a text."""
+Outputs: TypeAlias = "Sequence[Any] | npt.NDArray[np.floating]"
+"""What a model gave for each row, one array a row."""
+Targets: TypeAlias = "Sequence[Any] | npt.NDArray[np.integer]"
+"""What the loss holds outputs against: an index a row, or a list of them, one a token."""
+Breakdown = dict[str, dict[str, float]]
+"""Figures by name."""
+Tokenizer: TypeAlias = "PreTrainedTokenizerBase"
+IGNORED = -100
+"""The target of a token that nothing is learnt from, as torch's cross-entropy has it."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One input as a model reads it."""
+
+    ids: list[int]
+    """Token ids, special tokens included."""
+    positions: list[int] | None = None
+    """The tokens whose outputs answer; None where the input as a whole has one output."""
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Predictions of simple predictors on the test rows, by name."""
+    """Answers of simple predictors for the test rows, by name."""
 
-    trivial: dict[str, npt.NDArray[np.int64]]
+    trivial: dict[str, Answers]
     """Those that know nothing of the text."""
-    strong: dict[str, npt.NDArray[np.int64]]
+    strong: dict[str, Answers]
     """Those that a team would otherwise ship."""
 
 
@@ -36,79 +60,128 @@ class Task(Part, ABC):
     """One thing that a model can learn. Fields are its configuration, methods what the stages read."""
 
     name: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
-    """The columns that a row must have."""
+    verb: ClassVar[str]
+    """What a caller does with it: the last part of its route."""
+    architecture: ClassVar[Architecture] = "encoder"
+    """The kind of model that it takes."""
+    columns: ClassVar[Mapping[str, Kind]]
+    """The columns that a row must have: the input first, then what is right."""
     primary_metric: ClassVar[str]
-    """The metric that chooses the best checkpoint and that the gate compares: higher is better."""
+    """The metric that the gate compares and that significance is about."""
+    validation_metric: ClassVar[str]
+    """The metric of the validation rows that chooses the best checkpoint: one of `validation_figures`."""
     Options: ClassVar[type[BaseModel]]
     """What a caller may ask for beside the input."""
     Result: ClassVar[type[BaseModel]]
     """The answer for one input."""
-    plots: ClassVar[tuple[str, ...]]
+    plots: ClassVar[tuple[str, ...]] = ()
     """The plots of `sluice.evaluation.plots` that say something about it."""
+    slices: ClassVar[tuple[str, ...]] = ("length", "language")
+    """What divides test rows into slices, unless the configuration says otherwise."""
     example: ClassVar[str]
     """An input for documentation, signatures and the playground."""
 
     max_length: int = Field(160, ge=8, le=8192)
     """Longest input in tokens; what is longer is cut at the end."""
 
-    @abstractmethod
+    @property
+    def input(self) -> str:
+        """The column that a model reads."""
+        return next(iter(self.columns))
+
+    def unusable(self, rows: Columns) -> dict[str, list[int]]:
+        """Rows (by index) that nobody could learn from, by what is wrong with them: they are dropped and counted."""
+        return {}
+
+    def odd(self, rows: Columns) -> dict[str, list[int]]:
+        """Rows (by index) that stay although something is wrong with them, by what it is: they are reported."""
+        return {}
+
     def labels(self, rows: Columns) -> list[str]:
-        """The label names that training rows define, in index order."""
+        """The label names that training rows define, in index order; none for a task without labels."""
+        return []
+
+    def texts(self, rows: Columns) -> Sequence[str]:
+        """The inputs as plain text, for whatever reads them without this task: tokenizers, languages, people."""
+        return rows[self.input]
+
+    def corpus(self, rows: Columns) -> Sequence[str]:
+        """All text of the rows that a tokenizer made for them has to know."""
+        return self.texts(rows)
+
+    def inputs(self, rows: Columns) -> Sequence[Any]:
+        """What is encoded of each row; a caller's text stands for such an input."""
+        return rows[self.input]
 
     @abstractmethod
-    def references(self, rows: Columns, labels: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The right answer of each row as an index into `labels`, shape (rows,)."""
+    def references(self, rows: Columns) -> Answers:
+        """The right answer of each row."""
 
     @abstractmethod
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, special tokens included, cut to `max_length`."""
+    def encode(self, tokenizer: Tokenizer, inputs: Sequence[Any], *, whole: bool = False) -> list[Encoded]:
+        """Tokens of each input, special tokens included, cut to `max_length` unless `whole`."""
+
+    @abstractmethod
+    def targets(
+        self, tokenizer: Tokenizer, encoded: Sequence[Encoded], rows: Columns, labels: Sequence[str]
+    ) -> Targets:
+        """What the loss holds a model's outputs against: one index a row, or one a token with `IGNORED` in between."""
 
     @abstractmethod
     def model_class(self) -> type[Any]:
         """The transformers Auto class that puts this task's head on a backbone."""
 
-    @abstractmethod
-    def logits(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:
-        """The model's raw scores for a padded batch, shape (batch, labels)."""
+    def collator(self, tokenizer: Tokenizer, model: PreTrainedModel, multiple: int) -> Any:
+        """What makes a batch of rows with `input_ids` and `labels`, padded to a multiple of `multiple` tokens."""
+        from transformers import DataCollatorWithPadding
+
+        return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple)
+
+    def forward(self, model: PreTrainedModel, batch: Mapping[str, Any], options: BaseModel) -> Any:
+        """The model's raw outputs for a padded batch, a row an input: logits, or the ids of generated tokens."""
+        return model(**batch).logits
+
+    def read(self, raw: Any, encoded: Encoded, tokenizer: Tokenizer) -> Any:
+        """What the methods below take of one input's raw outputs, padding included: those that answer."""
+        return raw if encoded.positions is None else raw[encoded.positions]
+
+    def keep(self, logits: Any, targets: Any) -> Any:
+        """What validation while training keeps of a batch's logits: less, where all of them are too many to hold."""
+        return logits
+
+    def validation_figures(
+        self, kept: Any, encoded: Sequence[Encoded], references: Answers, labels: Sequence[str], tokenizer: Tokenizer
+    ) -> dict[str, float]:
+        """Figures of the validation rows while training, from what was kept of them."""
+        outputs = [self.read(row, one, tokenizer) for row, one in zip(kept, encoded, strict=True)]
+        return self.metrics(outputs, labels, references)
 
     @abstractmethod
-    def predictions(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-        """The answer of each row as an index into the labels, shape (rows,)."""
+    def predictions(self, outputs: Outputs, labels: Sequence[str]) -> Answers:
+        """The model's answer for each row."""
+
+    def probabilities(self, outputs: Outputs) -> npt.NDArray[np.float64] | None:
+        """How probable each label is, shape (rows, labels); None where an answer is no choice among labels."""
+        return None
 
     @abstractmethod
-    def probabilities(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """How probable each label is, shape (rows, labels)."""
+    def metrics(self, outputs: Outputs, labels: Sequence[str], references: Answers) -> dict[str, float]:
+        """All figures, by `evaluate.Metric` subclasses; what these rows cannot show is left out."""
 
     @abstractmethod
-    def metrics(self, logits: npt.NDArray[np.floating], references: npt.NDArray[np.integer]) -> dict[str, float]:
-        """All figures, by `evaluate.Metric` subclasses; what these rows cannot show is left out.
+    def decode(
+        self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel
+    ) -> list[BaseModel]:
+        """One `Result` a row."""
 
-        Shapes (rows, labels) and (rows,).
-        """
-
-    @abstractmethod
-    def decode(self, logits: npt.NDArray[np.floating], labels: Sequence[str], options: BaseModel) -> list[BaseModel]:
-        """One `Result` a row of logits, shape (rows, labels)."""
-
-    @abstractmethod
-    def breakdown(
-        self,
-        predictions: npt.NDArray[np.integer],
-        references: npt.NDArray[np.integer],
-        labels: Sequence[str],
-    ) -> dict[str, dict[str, float]]:
-        """Figures by label name."""
+    def breakdown(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Breakdown:
+        """Figures by name, such as those of each label."""
+        return {}
 
     @abstractmethod
-    def tally(
-        self,
-        predictions: npt.NDArray[np.integer],
-        references: npt.NDArray[np.integer],
-        classes: int,
-    ) -> Tally:
+    def tally(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Tally:
         """What to count of each row, so that the headline figures of any rows follow: bounds and slices rest on it."""
 
     @abstractmethod
-    def baselines(self, train: Columns, test: Columns, labels: Sequence[str]) -> Baselines:
+    def baselines(self, train: Columns, test: Columns) -> Baselines:
         """What simple predictors, fitted on the training rows, say of the test rows."""

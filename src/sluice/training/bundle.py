@@ -67,7 +67,7 @@ def train_bundle(
     record = learn(job, log) if alone else spread(partial(learn, job), settings.processes, folder, log)
     rows = load(prepared)["train"].to_dict()
     bundle = folder / BUNDLE
-    np.save(bundle / TRAIN_ROWS, row_hashes(rows["text"]), allow_pickle=False)
+    np.save(bundle / TRAIN_ROWS, row_hashes(rows[task.input]), allow_pickle=False)
     fields = task.model_dump(mode="json")
     Bundle(task=task.name, fields=fields, labels=tuple(task.labels(rows)), lineage=lineage).write(bundle)
     return {**record, "digest": folder_digest(bundle)}
@@ -86,12 +86,10 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     rows = load(job.prepared)
     train, validation = rows["train"].to_dict(), rows["validation"].to_dict()
     labels = task.labels(train)
-    tokenizer = spec.tokenizer(train["text"], task.max_length)
-    known, unseen = (
-        Rows(task.encode(tokenizer, side["text"]), task.references(side, labels)) for side in (train, validation)
-    )
+    tokenizer = spec.tokenizer(task.corpus(train), task.max_length)
+    known, unseen = (Rows.of(task, tokenizer, side, labels) for side in (train, validation))
     sides = {"train": train, "validation": validation, "test": rows["test"].to_dict()}
-    lengths = token_lengths(tokenizer, task, sides, {"train": known.ids, "validation": unseen.ids})
+    lengths = token_lengths(tokenizer, task, sides, {"train": known.encoded, "validation": unseen.encoded})
     read = check_lengths(lengths, limit_of(tokenizer, task), job.checks, job.folder)
     set_seed(job.seed)
     model = spec.model(task.model_class(), labels, tokenizer, known.ids)
@@ -101,6 +99,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
         task,
         known,
         unseen,
+        labels,
         job.settings,
         seed=job.seed,
         folder=job.folder / CHECKPOINTS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ class Fitted:
     model: PreTrainedModel
     steps: int
     best: float
-    """The task's primary metric on the validation rows."""
+    """The task's validation metric."""
     resumed_from: int | None
     """The optimizer step that a killed run went on from."""
 
@@ -36,6 +37,7 @@ def fit(
     task: Task,
     train: Rows,
     validation: Rows,
+    labels: Sequence[str],
     settings: Train,
     *,
     seed: int,
@@ -48,6 +50,8 @@ def fit(
     from sluice.training.loss import cross_entropy
     from sluice.training.trainer import make_trainer
 
+    validation = validation.by_length()
+
     if settings.token_dropout and tokenizer.mask_token_id is None:
         raise UserError(
             f"train.token_dropout={settings.token_dropout:g} needs a mask token, which this tokenizer has not: "
@@ -55,17 +59,18 @@ def fit(
         )
 
     def measure(prediction: Any) -> dict[str, float]:
-        return task.metrics(prediction.predictions, prediction.label_ids)
+        kept = prediction.predictions
+        return task.validation_figures(kept, validation.encoded, validation.references, labels, tokenizer)
 
     trainer = make_trainer(
         model,
         tokenizer,
+        task,
         train,
         validation,
         settings,
-        metric=task.primary_metric,
         measure=measure,
-        loss=cross_entropy(settings, train.references, model.config.num_labels),
+        loss=cross_entropy(settings, train.targets, model.config.num_labels),
         seed=seed,
         folder=folder,
         log=log,

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import DataCollatorWithPadding, EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
+from sluice.metrics.direction import sign
+from sluice.tasks.task import Task
 from sluice.training.arguments import arguments, checkpoint_interval
 from sluice.training.keeper import Keeper
 from sluice.training.precision import resolve_precision
@@ -50,30 +52,31 @@ class FineTuner(Trainer):
 def make_trainer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    task: Task,
     train: Rows,
     validation: Rows,
     settings: Train,
     *,
-    metric: str,
     measure: Callable[[Any], dict[str, float]],
     loss: Callable[..., torch.Tensor],
     seed: int,
     folder: Path,
     log: Log,
 ) -> FineTuner:
-    """A Trainer that keeps the checkpoint that is best in `metric`, one of the figures of `measure`."""
-    steps = total_steps(settings, len(train.ids))
+    """A Trainer that keeps the checkpoint that is best in the task's metric, one of the figures of `measure`."""
+    steps = total_steps(settings, len(train.encoded))
     patience = [EarlyStoppingCallback(settings.patience)] if settings.patience else []
     trainer = FineTuner(
         settings,
-        [len(row) for row in train.ids],
+        [len(row.ids) for row in train.encoded],
         tokenizer,
         model=model,
-        args=_arguments(settings, metric, steps, seed, folder),
+        args=_arguments(settings, task.validation_metric, steps, seed, folder),
         train_dataset=train.dataset(),
-        eval_dataset=validation.by_length().dataset(),
-        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=WIDTH),
+        eval_dataset=validation.dataset(),
+        data_collator=task.collator(tokenizer, model, WIDTH),
         compute_metrics=measure,
+        preprocess_logits_for_metrics=task.keep,
         compute_loss_func=loss,
         callbacks=[Keeper(checkpoint_interval(settings, steps)), *patience],
     )
@@ -122,6 +125,6 @@ def _arguments(settings: Train, metric: str, steps: int, seed: int, folder: Path
         fp16=precision == "fp16",
         load_best_model_at_end=True,
         metric_for_best_model=metric,
-        greater_is_better=True,
+        greater_is_better=sign(metric) > 0,
         restore_callback_states_from_checkpoint=True,
     )

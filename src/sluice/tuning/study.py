@@ -14,6 +14,7 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
+from sluice.metrics.direction import sign
 from sluice.part import digest
 from sluice.tuning.settings import Dimension, Pruner, Tune, Value
 from sluice.workspace import Abandoned
@@ -82,6 +83,7 @@ class Study:
     def __init__(self, folder: Path, name: str, key: str, settings: Tune, seed: int, objective: str) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.settings, self.seed, self.objective = settings, seed, objective
+        self.sign = sign(objective.rpartition("/")[2])
         self.name = f"{name}-{key[:12]}"
         self.locks = folder / self.name
         self.locks.mkdir(parents=True, exist_ok=True)
@@ -94,7 +96,7 @@ class Study:
             self._study = optuna.create_study(
                 study_name=self.name,
                 storage=storage,
-                direction="maximize",
+                direction="maximize" if self.sign > 0 else "minimize",
                 pruner=_pruner(settings.pruner),
                 load_if_exists=True,
             )
@@ -188,7 +190,9 @@ class Study:
             for trial in self.trials(*STATES)
         ]
         order = list(STATES.values())
-        return sorted(ended, key=lambda one: (order.index(one.state), -math.inf if one.value is None else -one.value))
+        return sorted(
+            ended, key=lambda one: (order.index(one.state), math.inf if one.value is None else -self.sign * one.value)
+        )
 
     def best(self) -> tuple[Outcome, float] | None:
         """The best of those that came to their end, and its value."""

@@ -35,6 +35,12 @@ def read(sieve: Sieve, checks: Checks) -> Iterator[Finding]:
         "see whether data.columns names the right column",
         0.01,
     )
+    for reason in sieve.unusable:
+        origins = sieve.dropped[reason].column(ORIGIN).to_pylist() if reason in sieve.dropped else []
+        cure = "see whether data.columns names the right columns"
+        yield _share_of(checks, "max_unusable", reason.replace("_", " "), origins, sieve.read, "rows", cure)
+    for fact, origins in sieve.odd.items():
+        yield _share_of(checks, "max_odd", fact.replace("_", " "), origins, sieve.texts, "rows", "mend them")
     kinds: list[tuple[str, str, str, str, float]] = [
         ("long", "max_long", f"texts over {checks.long_characters:,} characters", "cut or split them", 0.01),
         ("repeated", "max_duplicates", "duplicates", "see whether rows were joined twice", 0.2),

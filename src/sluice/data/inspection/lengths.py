@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sluice.data.inspection.findings import percent
 from sluice.data.inspection.settings import Checks
 from sluice.errors import UserError
-from sluice.tasks.task import Columns, Task
+from sluice.tasks.task import Columns, Encoded, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -24,23 +24,23 @@ def token_lengths(
     tokenizer: PreTrainedTokenizerBase,
     task: Task,
     rows: Mapping[str, Columns],
-    ids: Mapping[str, Sequence[Sequence[int]]],
+    done: Mapping[str, Sequence[Encoded]],
 ) -> dict[str, list[int]]:
     """Tokens of every text by side, special ones included and nothing cut.
 
-    `ids` are those of sides that were encoded already, cut as the task does: only texts cut are encoded again.
+    `done` are sides that were encoded already, cut as the task does: only texts cut are encoded again.
     """
     limit = limit_of(tokenizer, task)
     found: dict[str, list[int]] = {}
     for side, columns in rows.items():
-        encoded = ids[side] if side in ids else task.encode(tokenizer, columns["text"])
-        found[side] = [len(row) for row in encoded]
+        inputs = task.inputs(columns)
+        encoded = done[side] if side in done else task.encode(tokenizer, inputs)
+        found[side] = [len(row.ids) for row in encoded]
         cut = [row for row, length in enumerate(found[side]) if length >= limit]
         if cut:
-            texts = [columns["text"][row] for row in cut]
-            whole = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
-            for row, tokens in zip(cut, whole, strict=True):
-                found[side][row] = len(tokens)
+            whole = task.encode(tokenizer, [inputs[row] for row in cut], whole=True)
+            for row, one in zip(cut, whole, strict=True):
+                found[side][row] = len(one.ids)
     return found
 
 

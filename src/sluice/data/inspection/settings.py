@@ -16,6 +16,10 @@ class Checks(Part):
 
     max_empty: Share | None = 0.5
     """Share of the rows read that lack a text or an answer. They are dropped either way."""
+    max_unusable: Share | None = 0.5
+    """Share of the rows read that the task cannot learn from, such as with more tags than words. They are dropped."""
+    max_odd: Share | None = None
+    """Share of the rows in which the task finds something wrong, such as an entity that never began. They stay."""
     long_characters: int = Field(20_000, ge=1)
     """Characters beyond which a text counts as over-long."""
     max_long: Share | None = None
@@ -56,5 +60,5 @@ class Checks(Part):
     """Share of a side's texts that are cut at the model's `max_length` tokens."""
 
 
-ONLY_REPORT = Checks(max_empty=None, max_broken=None)
+ONLY_REPORT = Checks(max_empty=None, max_unusable=None, max_broken=None)
 """No bounds at all."""

@@ -18,6 +18,7 @@ from sluice.data.sources import docstrings
 from sluice.errors import UserError
 from sluice.files import file_digest
 from sluice.part import digest
+from sluice.tasks.task import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,20 +61,14 @@ class ApiDocs(Source):
         """`name==version` of every package that is read. Raises UserError for one that is not installed."""
         return sorted({pin for package in self._packages() for pin in _pins(package)})
 
-    def read(self, columns: tuple[str, ...]) -> pa.Table:
+    def read(self, columns: Mapping[str, Kind]) -> pa.Table:
         """One row a docstring: text, label, its file as group, `file:line` as origin."""
-        if columns != ("text", "label"):
+        if tuple(columns) != ("text", "label"):
             raise UserError(f"data=apidocs has text and label, this task reads {', '.join(columns)}: use data=files")
         if self.keep:
             raise UserError(f"data=apidocs has no column '{self.keep[0]}' to keep: data.keep=[]")
-        files = self._files()
-        parsed = docstrings.parse_files(
-            {name: path for name, (path, _) in files.items()},
-            paragraphs=self.paragraphs,
-            max_characters=self.max_characters,
-            min_words=self.min_words,
-        )
-        rows = self._capped([(doc, files[doc.file][1]) for doc in parsed.docs])
+        topics, parsed = self.parse()
+        rows = self._capped([(doc, topics[doc.file]) for doc in parsed.docs])
         notes = {
             "pins": self.pins(),
             "left_out": {"too_short": parsed.short, "over_cap": len(parsed.docs) - len(rows)},
@@ -85,6 +80,17 @@ class ApiDocs(Source):
             group=[doc.file for doc, _ in rows],
             notes=notes,
         )
+
+    def parse(self) -> tuple[dict[str, str], docstrings.Parsed]:
+        """The topic of each file that is read, and the docstrings of all of them as they stand there."""
+        files = self._files()
+        parsed = docstrings.parse_files(
+            {name: path for name, (path, _) in files.items()},
+            paragraphs=self.paragraphs,
+            max_characters=self.max_characters,
+            min_words=self.min_words,
+        )
+        return {name: topic for name, (_, topic) in files.items()}, parsed
 
     def topic(self, file: str) -> str:
         """The topic of a file such as `torch/nn/functional.py`, '' for one that is left out."""

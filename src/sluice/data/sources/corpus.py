@@ -16,8 +16,10 @@ from sluice.data.rows import row_hashes
 from sluice.data.source import GROUP, Source
 from sluice.data.sources import shards
 from sluice.data.sources.apidocs import ApiDocs
+from sluice.data.sources.apinames import ApiNames
 from sluice.data.split import TEST, TRAIN, VALIDATION, assign
 from sluice.part import digest
+from sluice.tasks.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,16 +67,22 @@ def from_files(patterns: Sequence[str], column: str, prepared: Path, workspace: 
 
 
 @singledispatch
-def own(source: Source, prepared: Path, column: str) -> Corpus:
+def own(source: Source, prepared: Path, task: Task) -> Corpus:
     """The unlabelled text of a data source: of any but those registered below, the texts of the training rows."""
     import numpy as np
 
-    texts = [str(text) for text in load(prepared)[TRAIN][column]]
+    texts = list(task.texts(load(prepared)[TRAIN].to_dict()))
     return Corpus(digest=digest(texts), shards=[partial(_filtered, lambda: texts, np.empty(0, np.uint64))])
 
 
 @own.register
-def _(source: ApiDocs, prepared: Path, column: str) -> Corpus:
+def _(source: ApiNames, prepared: Path, task: Task) -> Corpus:
+    """What the docstrings have without their tags, so that all tasks on them share one pretraining."""
+    return own(source.docs.model_copy(update={"split": source.split}), prepared, task)
+
+
+@own.register
+def _(source: ApiDocs, prepared: Path, task: Task) -> Corpus:
     """All docstrings in full length, short ones too, but those of files on the validation and test sides.
 
     Names are masked as in the labelled rows. Lengths and caps of those do not count: all such variants share it.
@@ -102,7 +110,7 @@ def _docstrings(source: ApiDocs) -> tuple[list[str], Counts]:
     """Each text of the training side once, in the order of hashes; no text that a held-out file has too."""
     import numpy as np
 
-    table = source.read(("text", "label"))
+    table = source.read({"text": "text", "label": "text"})
     texts, groups = table.column("text").to_pylist(), table.column(GROUP).to_pylist()
     training = np.array(assign(groups, [None] * len(groups), source.split)) == TRAIN
     openings = row_hashes(text[:OPENING] for text in texts)

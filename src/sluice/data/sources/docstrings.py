@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ SKIPPED_FOLDERS = frozenset(
 """Tests, and copies of other packages."""
 SKIPPED_FILES = re.compile(r"(__config__|_?version\w*|_version_meson|conftest|testing_utils|test_\w+|\w+_test)\.py")
 """Tests, and files that the build writes."""
+Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
 
 
@@ -39,6 +40,8 @@ class Doc:
     file: str
     line: int
     text: str
+    lead: int
+    """Characters of the text that are its first paragraph."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Parsed:
     """Docstrings in order of file and line, how many were too short, files that this Python cannot parse."""
 
     docs: list[Doc]
+    classes: dict[str, list[str]]
+    """Names of the classes that the files define, and what they are derived from: last parts of dotted names."""
     short: int
     unreadable: list[str]
 
@@ -84,6 +89,7 @@ def parse_files(
     docs = [Doc(*row) for answer in answers for row in answer["docs"]]
     return Parsed(
         docs=sorted(docs, key=lambda doc: (doc.file, doc.line)),
+        classes=_joined(answer["classes"] for answer in answers),
         short=sum(answer["short"] for answer in answers),
         unreadable=sorted(name for answer in answers for name in answer["unreadable"]),
     )
@@ -99,15 +105,36 @@ def clean(docstring: str, paragraphs: int | None, max_characters: int) -> str:
     return text[: max_characters + 1].rpartition(" ")[0] or text[:max_characters]
 
 
-def raw_docstrings(source: bytes) -> Iterator[tuple[int, str]]:
-    """Line and literal value of each module, class and function docstring. Raises SyntaxError, ValueError."""
-    waiting: list[ast.AST] = [ast.parse(source)]
+def raw_docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and literal value of each module, class and function docstring."""
+    for node in _definitions(tree):
+        docstring = ast.get_docstring(node, clean=False)
+        if docstring:
+            yield node.body[0].lineno, docstring
+
+
+def class_bases(tree: ast.Module) -> dict[str, list[str]]:
+    """Each class with the last parts of the names that it is derived from."""
+    bases = {node.name: map(ast.unparse, node.bases) for node in _definitions(tree) if isinstance(node, ast.ClassDef)}
+    return {name: [base.rpartition(".")[2] for base in own] for name, own in bases.items()}
+
+
+def _joined(parts: Iterable[dict[str, list[str]]]) -> dict[str, list[str]]:
+    """Bases by class, of classes of one name those of all."""
+    found: dict[str, set[str]] = {}
+    for part in parts:
+        for name, bases in part.items():
+            found.setdefault(name, set()).update(bases)
+    return {name: sorted(found[name]) for name in sorted(found)}
+
+
+def _definitions(tree: ast.Module) -> Iterator[Definition]:
+    """The module, its classes and functions, nested ones too."""
+    waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            docstring = ast.get_docstring(node, clean=False)
-            if docstring:
-                yield node.body[0].lineno, docstring
+        if isinstance(node, Definition):
+            yield node
         # Only statements can hold definitions: leaving expressions out makes the walk several times faster.
         for field in ("body", "orelse", "finalbody", "handlers", "cases"):
             waiting += getattr(node, field, ())
@@ -118,25 +145,26 @@ def _run_worker(job: str) -> bytes:
     return subprocess.run(command, input=job.encode(), stdout=subprocess.PIPE, check=True).stdout
 
 
-def _work(
-    files: dict[str, str], paragraphs: int | None, max_characters: int, min_words: int
-) -> dict[str, Sequence[object] | int]:
-    docs: list[tuple[str, int, str]] = []
+def _work(files: dict[str, str], paragraphs: int | None, max_characters: int, min_words: int) -> dict[str, object]:
+    docs: list[tuple[str, int, str, int]] = []
     unreadable: list[str] = []
+    classes: list[dict[str, list[str]]] = []
     short = 0
     for name, path in files.items():
         try:
-            found = list(raw_docstrings(Path(path).read_bytes()))
+            tree = ast.parse(Path(path).read_bytes())
+            found = list(raw_docstrings(tree))
         except (SyntaxError, ValueError, RecursionError):
             unreadable.append(name)
             continue
+        classes.append(class_bases(tree))
         for line, docstring in found:
             text = clean(docstring, paragraphs, max_characters)
             if len(text.split()) < min_words:
                 short += 1
             else:
-                docs.append((name, line, text))
-    return {"docs": docs, "short": short, "unreadable": unreadable}
+                docs.append((name, line, text, min(len(text), len(clean(docstring, 1, max_characters)))))
+    return {"docs": docs, "classes": _joined(classes), "short": short, "unreadable": unreadable}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from sluice.data.sources.structured import to_strings
 from sluice.data.split import SIDES, TRAIN
 from sluice.errors import UserError
 from sluice.part import digest
+from sluice.tasks.task import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,8 +40,8 @@ class Hub(Source):
     """Configuration name, where the data set has several."""
     splits: dict[str, str | None]
     """Side to split of the data set (slices such as `test[:50%]` too); null takes the side from `train` by `split`."""
-    columns: dict[str, str] = Field(default_factory=dict)
-    """Task column to the data set's column, where the names differ; `group` names what must stay on one side."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """Task column to the data set's column, null for the same name; `group` names what must stay on one side."""
 
     @field_validator("splits")
     @classmethod
@@ -53,6 +54,11 @@ class Hub(Source):
             raise ValueError("two sides name the same split")
         return splits
 
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Task column to the data set's column, of those whose names differ."""
+        return {column: name for column, name in self.columns.items() if name is not None}
+
     def fingerprint(self) -> str:
         """SHA-256 of this configuration and the commit; nothing is downloaded for it."""
         return digest({"source": self, "commit": self.commit()})
@@ -63,10 +69,10 @@ class Hub(Source):
             return self.revision
         return _resolve(self.dataset, self.revision)
 
-    def read(self, columns: tuple[str, ...]) -> pa.Table:
+    def read(self, columns: Mapping[str, Kind]) -> pa.Table:
         """All rows; the origin is `dataset/split:row`, rows counted from 1."""
         commit = self.commit()
-        wanted = self._wanted(columns)
+        wanted, first = self._wanted(tuple(columns)), next(iter(columns))
         values: dict[str, list[str]] = {column: [] for column in wanted}
         origin: list[str] = []
         sides: list[str | None] = []
@@ -75,7 +81,9 @@ class Hub(Source):
             place = f"{self.dataset}/{split}"
             cells = _cells(place, self._load(str(split), commit), wanted)
             for column in wanted:
-                values[column] += to_strings(place, column, cells, numbers=column != columns[0])
+                values[column] += to_strings(
+                    place, column, cells, numbers=column != first, lists=columns.get(column) == "list"
+                )
             origin += [f"{place}:{line}" for line in cells.lines]
             sides += [side if side != TRAIN or len(given) == len(SIDES) else None] * len(cells.lines)
         groups = [group or None for group in values.pop(GROUP, [])]
@@ -89,13 +97,13 @@ class Hub(Source):
 
     def _wanted(self, columns: tuple[str, ...]) -> Columns:
         read = (*columns, *self.keep)
-        unknown = sorted(set(self.columns) - {*read, GROUP})
+        unknown = sorted(set(self.renamed) - {*read, GROUP})
         if unknown or len(set(read)) < len(read):
             raise UserError(
-                f"data.columns={self.columns} data.keep={list(self.keep)}: the task reads {', '.join(columns)}, "
+                f"data.columns={self.renamed} data.keep={list(self.keep)}: the task reads {', '.join(columns)}, "
                 f"columns may name these, those to keep and {GROUP}, each once"
             )
-        return {column: column for column in read} | self.columns
+        return {column: column for column in read} | self.renamed
 
     def _load(self, split: str, commit: str) -> Dataset:
         import datasets

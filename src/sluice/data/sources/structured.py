@@ -65,15 +65,20 @@ def read_parquet(path: str, source: Any, wanted: Columns) -> Cells:
     return Cells(values, lines=list(range(1, len(table) + 1)))
 
 
-def to_strings(path: Path | str, column: str, cells: Cells, *, numbers: bool) -> list[str]:
-    """A column as strings: null is '', numbers and booleans are written out where `numbers` allows them."""
+def to_strings(path: Path | str, column: str, cells: Cells, *, numbers: bool, lists: bool = False) -> list[str]:
+    """A column as strings: null is '', numbers and booleans are written out where `numbers` allows them.
+
+    Where `lists` allows them, the items of a list become a line each.
+    """
     values = cells.values[column]
-    strings = [value if isinstance(value, str) else _string(value, numbers) for value in values]
+    strings = [
+        _one_line(value, lists) if isinstance(value, str) else _string(value, numbers, lists) for value in values
+    ]
     if None in strings:
         at = strings.index(None)
         raise UserError(
             f"{path}:{cells.lines[at]}: {column} is {type(values[at]).__name__} {str(values[at])[:40]!r}, "
-            f"expected a string{' or a number' if numbers else ''}. "
+            f"expected a string{' or a number' if numbers else ''}{' or a list of them' if lists else ''}. "
             f"Is it the right column? data.columns.{column}=..."
         )
     whole = [string for string in strings if string is not None]
@@ -81,7 +86,15 @@ def to_strings(path: Path | str, column: str, cells: Cells, *, numbers: bool) ->
     return whole
 
 
-def _string(value: object, numbers: bool) -> str | None:
+def _one_line(text: str, lists: bool) -> str:
+    """Where a line is an item of a list, a text's own line breaks become blanks."""
+    return " ".join(text.splitlines()) if lists else text
+
+
+def _string(value: object, numbers: bool, lists: bool = False) -> str | None:
+    if lists and isinstance(value, list | tuple):
+        items = [one if isinstance(one, str) else _string(one, numbers) for one in value]
+        return None if None in items else "\n".join(_one_line(str(item), True) for item in items)
     if value is None or value != value:  # NaN is how pandas writes a missing number
         return ""
     return str(value) if numbers and isinstance(value, bool | int | float) else None

@@ -17,6 +17,7 @@ from sluice.data.sources.structured import read_jsonl, read_parquet, to_strings
 from sluice.data.split import SIDES, TRAIN
 from sluice.errors import UserError
 from sluice.part import digest
+from sluice.tasks.task import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,8 +44,8 @@ class Files(Source):
     """Files of the validation rows; null takes them from `train` by `split`."""
     test: Paths | None = None
     """Files of the test rows, kept as published; null takes them from `train` by `split`."""
-    columns: dict[str, str] = Field(default_factory=dict)
-    """Task column to file column, where the names differ; `group` names what must stay on one side."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """Task column to file column, null where the names are the same; `group` names what must stay on one side."""
     format: Format | None = None
     """null: by the file's suffix."""
     encoding: str = "utf-8"
@@ -64,13 +65,18 @@ class Files(Source):
         if not self.train:
             raise ValueError("train names no file")
         if not self.header:
-            unplaced = [name for name in self.keep if name not in self.columns]
+            unplaced = [name for name in self.keep if name not in self.renamed]
             if unplaced:
                 raise ValueError(f"header=false: give the position of '{unplaced[0]}', +data.columns.{unplaced[0]}=...")
-            wrong = [name for name in self.columns.values() if not name.isdigit() or name == "0"]
+            wrong = [name for name in self.renamed.values() if not name.isdigit() or name == "0"]
             if wrong:
                 raise ValueError(f"header=false: columns are positions counted from 1, found '{wrong[0]}'")
         return self
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Task column to file column, of those whose names differ."""
+        return {column: name for column, name in self.columns.items() if name is not None}
 
     def places(self) -> dict[str, list[Place]]:
         """The files that are given, by side. Raises UserError for one that is not there or stands on two sides."""
@@ -88,9 +94,9 @@ class Files(Source):
         """SHA-256 of this configuration and the contents of the files, of remote ones the marks of their stores."""
         return digest({"source": self, "files": _marks(self.places())})
 
-    def read(self, columns: tuple[str, ...]) -> pa.Table:
+    def read(self, columns: Mapping[str, Kind]) -> pa.Table:
         """All rows of all files; the origin is `file:line`, in Parquet the number of the row."""
-        wanted = self._wanted(columns)
+        wanted, first = self._wanted(tuple(columns)), next(iter(columns))
         values: dict[str, list[str]] = {column: [] for column in wanted}
         origin: list[str] = []
         sides: list[str | None] = []
@@ -99,7 +105,9 @@ class Files(Source):
         for side, place in ((side, place) for side, some in places.items() for place in some):
             cells = self._cells(place, wanted)
             for column in wanted:
-                values[column] += to_strings(place.name, column, cells, numbers=column != columns[0])
+                values[column] += to_strings(
+                    place.name, column, cells, numbers=column != first, lists=columns.get(column) == "list"
+                )
             origin += [f"{place.name}:{line}" for line in cells.lines]
             sides += [side if side != TRAIN or len(places) == len(SIDES) else None] * len(cells.lines)
             blank += cells.blank_lines
@@ -115,16 +123,16 @@ class Files(Source):
 
     def _wanted(self, columns: tuple[str, ...]) -> Columns:
         read = (*columns, *self.keep)
-        unknown = sorted(set(self.columns) - {*read, GROUP})
+        unknown = sorted(set(self.renamed) - {*read, GROUP})
         if unknown:
             raise UserError(
                 f"data.columns.{unknown[0]}: the task reads {', '.join(read)} (and {GROUP}). "
-                f"Write data.columns.{columns[0]}={self.columns[unknown[0]]}, or keep it: data.keep=[{unknown[0]}]"
+                f"Write data.columns.{columns[0]}={self.renamed[unknown[0]]}, or keep it: data.keep=[{unknown[0]}]"
             )
         if len(set(read)) < len(read):
             raise UserError(f"data.keep={list(self.keep)}: the task's own columns ({', '.join(columns)}) stay anyway")
         default = {column: column if self.header else str(at) for at, column in enumerate(read, 1)}
-        wanted = default | self.columns
+        wanted = default | self.renamed
         if len(set(wanted.values())) < len(wanted):
             raise UserError(f"data.columns={wanted}: two of them read the same column of the file")
         return wanted

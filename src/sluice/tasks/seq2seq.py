@@ -1,0 +1,239 @@
+"""One text into another: summaries and translations, by an encoder-decoder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sluice.models.spec import Architecture
+from sluice.tasks.task import (
+    IGNORED,
+    Answers,
+    Baselines,
+    Columns,
+    Encoded,
+    Kind,
+    Outputs,
+    Targets,
+    Task,
+    Tokenizer,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from sluice.metrics.significance import Tally
+
+
+class Seq2SeqOptions(BaseModel):
+    """What a caller may ask of a text that is written."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_new_tokens: int | None = Field(None, ge=1, le=1024, description="Longest answer in tokens.")
+    num_beams: int | None = Field(None, ge=1, le=16, description="Answers that are followed at a time; 1 is greedy.")
+
+
+class Seq2SeqResult(BaseModel):
+    """The answer for one text."""
+
+    text: str = Field(description="What the model wrote.")
+    finished: bool = Field(description="Whether it came to its end by itself.")
+    truncated: bool = Field(description="Whether the input may not have been read to its end.")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote for one input."""
+
+    text: str
+    finished: bool
+    truncated: bool
+
+
+class Seq2Seq(Task):
+    """A text for a text. Rows may have several right answers: one is learnt from, all are measured against."""
+
+    architecture: ClassVar[Architecture] = "encoder_decoder"
+    validation_metric: ClassVar[str] = "nats_per_token"
+    Options: ClassVar[type[BaseModel]] = Seq2SeqOptions
+    Result: ClassVar[type[BaseModel]] = Seq2SeqResult
+
+    max_new_tokens: int = Field(48, ge=1, le=1024)
+    """Longest answer in tokens, in training and unless a caller says otherwise."""
+    num_beams: int = Field(1, ge=1, le=16)
+    """Answers that are followed at a time, unless a caller says otherwise; 1 is greedy."""
+
+    def references(self, rows: Columns) -> Answers:
+        """The right answers of each row."""
+        return [cell.split("\n") for cell in rows[self.answer]]
+
+    def corpus(self, rows: Columns) -> Sequence[str]:
+        """Inputs and answers: one vocabulary serves both."""
+        return [*self.texts(rows), *(text for answers in self.references(rows) for text in answers)]
+
+    @property
+    def answer(self) -> str:
+        """The column with what is right."""
+        return list(self.columns)[1]
+
+    def encode(self, tokenizer: Tokenizer, inputs: Sequence[Any], *, whole: bool = False) -> list[Encoded]:
+        """Token ids of each text."""
+        if not inputs:
+            return []
+        limit = min(self.max_length, tokenizer.model_max_length)
+        cut = {} if whole else {"truncation": True, "max_length": limit}
+        encoded = tokenizer(list(inputs), return_attention_mask=False, verbose=False, **cut)
+        return [Encoded(ids) for ids in encoded["input_ids"]]
+
+    def targets(
+        self, tokenizer: Tokenizer, encoded: Sequence[Encoded], rows: Columns, labels: Sequence[str]
+    ) -> Targets:
+        """Token ids of each row's first right answer."""
+        answers = [row[0] for row in self.references(rows)]
+        found = tokenizer(text_target=answers, truncation=True, max_length=self.max_new_tokens)
+        ids: list[list[int]] = found["input_ids"]
+        return ids
+
+    def model_class(self) -> type[Any]:
+        """The Auto class for sequence to sequence."""
+        from transformers import AutoModelForSeq2SeqLM
+
+        return AutoModelForSeq2SeqLM
+
+    def collator(self, tokenizer: Tokenizer, model: PreTrainedModel, multiple: int) -> Any:
+        """Pads both texts, and gives the decoder the right answer up to each token."""
+        from transformers import DataCollatorForSeq2Seq
+
+        return DataCollatorForSeq2Seq(tokenizer, model=model, pad_to_multiple_of=multiple)
+
+    def keep(self, logits: Any, targets: Any) -> Any:
+        """By row the sum of the losses in nats, the tokens that would be guessed, and all of them; shape (rows, 3)."""
+        import torch
+
+        scores = (logits[0] if isinstance(logits, tuple) else logits).float()
+        losses = torch.nn.functional.cross_entropy(
+            scores.transpose(1, 2), targets, reduction="none", ignore_index=IGNORED
+        )
+        counted = targets != IGNORED
+        hits = (scores.argmax(dim=-1) == targets) & counted
+        return torch.stack([losses.sum(dim=1), hits.sum(dim=1), counted.sum(dim=1)], dim=1)
+
+    def validation_figures(
+        self, kept: Any, encoded: Sequence[Encoded], references: Answers, labels: Sequence[str], tokenizer: Tokenizer
+    ) -> dict[str, float]:
+        """Loss and accuracy by token, each token given the right ones before it."""
+        losses, hits, tokens = kept.sum(axis=0).tolist()
+        return {"nats_per_token": losses / tokens, "token_accuracy": hits / tokens}
+
+    def forward(self, model: PreTrainedModel, batch: Mapping[str, Any], options: BaseModel) -> Any:
+        """Token ids of what is written, shape (batch, length)."""
+        asked = options.model_dump(exclude_none=True)
+        choices = {"max_new_tokens": self.max_new_tokens, "num_beams": self.num_beams, **asked}
+        return model.generate(**batch, do_sample=False, **choices)
+
+    def read(self, raw: Any, encoded: Encoded, tokenizer: Tokenizer) -> Written:
+        """The text of the tokens."""
+        text = tokenizer.decode(raw, skip_special_tokens=True).strip()
+        finished = tokenizer.eos_token_id in raw[1:].tolist()
+        return Written(text, finished, len(encoded.ids) >= min(self.max_length, tokenizer.model_max_length))
+
+    def predictions(self, outputs: Outputs, labels: Sequence[str]) -> Answers:
+        """The texts."""
+        return [one.text for one in outputs]
+
+    def decode(
+        self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel
+    ) -> list[BaseModel]:
+        """The texts and whether they are whole."""
+        return [Seq2SeqResult(text=one.text, finished=one.finished, truncated=one.truncated) for one in outputs]
+
+    def metrics(self, outputs: Outputs, labels: Sequence[str], references: Answers) -> dict[str, float]:
+        """How near the texts are to the right ones, and what they are like."""
+        from sluice.metrics.generation import manner
+
+        texts = self.predictions(outputs, labels)
+        return {
+            **self.nearness(texts, references),
+            **manner(texts),
+            "finished": sum(one.finished for one in outputs) / len(outputs),
+            "truncated": sum(one.truncated for one in outputs) / len(outputs),
+        }
+
+    @abstractmethod
+    def nearness(self, texts: Sequence[str], references: Answers) -> dict[str, float]:
+        """How near the texts are to the right ones, by the field's metrics."""
+
+
+class Summarization(Seq2Seq):
+    """A short text that says what a long one does."""
+
+    name: ClassVar[str] = "summarization"
+    verb: ClassVar[str] = "summarize"
+    columns: ClassVar[Mapping[str, Kind]] = {"document": "text", "summary": "list"}
+    primary_metric: ClassVar[str] = "rouge_l"
+    example: ClassVar[str] = (
+        "The path is found by Dijkstra's algorithm, so that all weights must be positive. "
+        "Returns the nodes of the path, from source to target, or raises NoPath if there is none."
+    )
+
+    def nearness(self, texts: Sequence[str], references: Answers) -> dict[str, float]:
+        """ROUGE-1, -2 and -L, of several right answers that which is nearest."""
+        from sluice.metrics.generation import Rouge
+
+        return dict(Rouge().compute(predictions=texts, references=references))
+
+    def tally(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Tally:
+        """The same, row by row."""
+        from sluice.metrics.overlap import rouge_tally
+
+        return rouge_tally(predictions, references)
+
+    def baselines(self, train: Columns, test: Columns) -> Baselines:
+        """The text itself, and its first sentence."""
+        from sluice.metrics.overlap import first_sentence
+
+        texts = test[self.input]
+        return Baselines(
+            trivial={"copy": list(texts)},
+            strong={"lead_1": [first_sentence(text) for text in texts]},
+        )
+
+
+class Translation(Seq2Seq):
+    """A text in another language."""
+
+    name: ClassVar[str] = "translation"
+    verb: ClassVar[str] = "translate"
+    columns: ClassVar[Mapping[str, Kind]] = {"source": "text", "target": "list"}
+    primary_metric: ClassVar[str] = "bleu"
+    example: ClassVar[str] = "Two dogs are playing in the snow."
+
+    def nearness(self, texts: Sequence[str], references: Answers) -> dict[str, float]:
+        """BLEU and chrF of sacreBLEU, from 0 to 1."""
+        from sluice.metrics.generation import Bleu, ChrF
+
+        return {
+            **Bleu().compute(predictions=texts, references=references),
+            **ChrF().compute(predictions=texts, references=references),
+        }
+
+    def tally(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Tally:
+        """BLEU's counts, row by row."""
+        from sluice.metrics.overlap import bleu_tally
+
+        return bleu_tally(predictions, references)
+
+    def baselines(self, train: Columns, test: Columns) -> Baselines:
+        """The source itself, and the answer of the training row with the most similar source."""
+        from sluice.metrics.baselines import nearest
+
+        answers = [row[0] for row in self.references(train)]
+        return Baselines(
+            trivial={"copy": list(test[self.input])},
+            strong={"nearest_pair": nearest(train[self.input], answers, test[self.input])},
+        )
