@@ -17,6 +17,7 @@ from sluice.evaluation.testset import read_testset
 from sluice.files import folder_digest, write_text
 from sluice.gate import Evidence, Gate, Verdict, verdict
 from sluice.inference.bundle import Bundle
+from sluice.metrics.selective import FIGURES
 from sluice.registry import promotions, receipt
 from sluice.registry.runs import Run
 from sluice.registry.store import Store
@@ -79,10 +80,14 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
 
 
 def _check_floors(rules: Gate, evidence: Evidence) -> None:
-    """Raise UserError for a floor under a figure that there is not: a misspelling is no reason to refuse a model."""
+    """Raise UserError for a floor under a figure that nobody knows: a misspelling is no reason to refuse a model.
+
+    One that was not measured is another matter, and refuses.
+    """
+    figures = [*evidence.scores, *FIGURES]
     for metric in rules.floors or {}:
-        if metric not in evidence.scores:
-            close = difflib.get_close_matches(metric, evidence.scores, n=1)
+        if metric not in figures:
+            close = difflib.get_close_matches(metric, figures, n=1)
             known = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(evidence.scores)}"
             raise UserError(f"gate.floors: the challenger has no figure '{metric}'. {known}")
 

@@ -54,7 +54,7 @@ def test_a_relocated_house_works_as_before(moved):
     assert states == ["done", "forced"]
     told = moved("train", "train.max_steps=60")
     assert told.count("unchanged: ") == 4
-    assert "demo:1 is the challenger" in told
+    assert "demo:1 was registered before; the challenger is demo:2" in told
     folder = json.loads(moved("resolve").splitlines()[-1])["folder"]
     assert folder.startswith(str(moved.root))
     for path in (moved.root / "work" / "receipts").glob("*-v1-promoted-*.json"):

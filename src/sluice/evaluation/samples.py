@@ -29,7 +29,7 @@ td:last-child {{ overflow-wrap: anywhere; max-width: 60rem }}
 def write_samples(folder: Path, scored: Scored, test: Columns, count: int, keep_texts: bool, seed: int) -> None:
     """Write `errors.csv`, the worst answers, and `samples.html`, those and ten rows at random.
 
-    Without inputs and answers in words where texts may not be kept.
+    Without inputs, and without answers that are text, where texts may not be kept.
     """
     rows = len(scored.references)
     lines = _Lines(scored, test, keep_texts)
@@ -59,18 +59,18 @@ class _Lines:
         self.graded = scored.task.probabilities(scored.outputs) is not None
         self.sureness = scored.confidence if self.graded else np.zeros(len(self.figures))
         first = "confidence" if self.graded else self.metric
-        self.header = [first, "predicted", "right", "origin", *([scored.task.input] if keep_texts else [])]
+        self.told = keep_texts or not scored.task.worded
+        answers, inputs = ["predicted", "right"] if self.told else [], [scored.task.input] if keep_texts else []
+        self.header = [first, *answers, "origin", *inputs]
 
     def line(self, row: int) -> list[str]:
         """The cells of a row."""
         first = self.sureness[row] if self.graded else self.figures[row]
-        said, right = (_words(some[row]) for some in (self.scored.predictions, self.scored.references))
-        cells = [f"{first:.4f}", said, right, self.origins[row]]
-        return cells if self.texts is None else [*cells, self.texts[row]]
-
-
-def _words(answer: Any) -> str:
-    return answer if isinstance(answer, str) else " ".join(map(str, answer))
+        between = " | " if self.scored.task.worded else " "
+        both = (self.scored.predictions, self.scored.references) if self.told else ()
+        answers = [some[row] if isinstance(some[row], str) else between.join(some[row]) for some in both]
+        inputs = [] if self.texts is None else [self.texts[row]]
+        return [f"{first:.4f}", *answers, self.origins[row], *inputs]
 
 
 def _table(header: Sequence[str], lines: Any) -> str:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from sluice.metrics.significance import Figures, Tally
 from sluice.metrics.tallies import Sums, ratio
 
+FIGURES = ("coverage", "selective_accuracy", "in_scope_accuracy", "out_of_scope_recall")
+"""What there is to know of answering only when sure; the last two only with an out-of-scope label."""
 SILENT = -1.0
 """Confidence of a row that the model itself calls out of scope: below every threshold."""
 

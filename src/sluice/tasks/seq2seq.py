@@ -60,6 +60,7 @@ class Seq2Seq(Task):
 
     architecture: ClassVar[Architecture] = "encoder_decoder"
     validation_metric: ClassVar[str] = "nats_per_token"
+    worded: ClassVar[bool] = True
     Options: ClassVar[type[BaseModel]] = Seq2SeqOptions
     Result: ClassVar[type[BaseModel]] = Seq2SeqResult
 

@@ -74,6 +74,8 @@ class Task(Part, ABC):
     """What a caller may ask for beside the input."""
     Result: ClassVar[type[BaseModel]]
     """The answer for one input."""
+    worded: ClassVar[bool] = False
+    """Whether an answer is text, which falls under the same retention as the input."""
     plots: ClassVar[tuple[str, ...]] = ()
     """The plots of `sluice.evaluation.plots` that say something about it."""
     slices: ClassVar[tuple[str, ...]] = ("length", "language")
