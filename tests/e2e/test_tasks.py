@@ -86,7 +86,6 @@ def trained(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Wa
     house = House(tmp_path / "mlruns", rows, name="demo")
     learn = ["train.max_steps=250", "train.learning_rate=1e-2", "train.token_dropout=0", "train.label_smoothing=0"]
     chosen = [f"task={way.task}", f"model={way.model}", "checks.max_near_duplicates=null", *way.more]
-    house.more |= {"SLUICE_TEST": way.task}
     told = house("train", *chosen, *learn)
     assert "demo:1 is the challenger" in told
     told = house("promote", *chosen, *learn)

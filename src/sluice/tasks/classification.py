@@ -66,15 +66,6 @@ class Classification(Task):
         """The labels."""
         return rows["label"]
 
-    def encode(self, tokenizer: Tokenizer, inputs: Sequence[Any], *, whole: bool = False) -> list[Encoded]:
-        """Token ids of each text."""
-        if not inputs:
-            return []
-        limit = min(self.max_length, tokenizer.model_max_length)
-        cut = {} if whole else {"truncation": True, "max_length": limit}
-        encoded = tokenizer(list(inputs), return_attention_mask=False, verbose=False, **cut)
-        return [Encoded(ids) for ids in encoded["input_ids"]]
-
     def targets(
         self, tokenizer: Tokenizer, encoded: Sequence[Encoded], rows: Columns, labels: Sequence[str]
     ) -> Targets:

@@ -119,9 +119,14 @@ class Task(Part, ABC):
     def references(self, rows: Columns) -> Answers:
         """The right answer of each row."""
 
-    @abstractmethod
     def encode(self, tokenizer: Tokenizer, inputs: Sequence[Any], *, whole: bool = False) -> list[Encoded]:
-        """Tokens of each input, special tokens included, cut to `max_length` unless `whole`."""
+        """Tokens of each input, special tokens included, cut to `max_length` unless `whole`; inputs are texts."""
+        if not inputs:
+            return []
+        limit = min(self.max_length, tokenizer.model_max_length)
+        cut = {} if whole else {"truncation": True, "max_length": limit}
+        encoded = tokenizer(list(inputs), return_attention_mask=False, verbose=False, **cut)
+        return [Encoded(ids) for ids in encoded["input_ids"]]
 
     @abstractmethod
     def targets(
