@@ -45,6 +45,8 @@ function showScores(all) {
 }
 
 function marked(text, entities) {
+  const letters = Array.from(text); // the service counts characters, a string here UTF-16 units
+  const between = (start, end) => letters.slice(start, end).join("");
   const parts = [];
   let at = 0;
   for (const entity of entities) {
@@ -52,11 +54,11 @@ function marked(text, entities) {
     const kind = document.createElement("small");
     kind.textContent = entity.type;
     mark.title = percent(entity.score);
-    mark.append(text.slice(entity.start, entity.end), kind);
-    parts.push(text.slice(at, entity.start), mark);
+    mark.append(between(entity.start, entity.end), kind);
+    parts.push(between(at, entity.start), mark);
     at = entity.end;
   }
-  return [...parts, text.slice(at)];
+  return [...parts, between(at)];
 }
 
 function shown(result, text) {
