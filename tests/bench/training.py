@@ -24,7 +24,7 @@ from sluice.data.prepare import load
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification
 from sluice.training.dropout import quickened
-from sluice.training.loss import cross_entropy
+from sluice.training.loss import loss_of
 from sluice.training.precision import resolve_precision
 from sluice.training.rows import Rows
 from sluice.training.settings import Train
@@ -94,7 +94,7 @@ class Bench:
             trainer = make_trainer(
                 model, self.tokenizer, TASK, rows, rows.take(range(32)), settings,
                 measure=lambda p: {"accuracy": 0.0},
-                loss=cross_entropy(settings, rows.targets, len(self.labels)), seed=seed, folder=folder,
+                loss=loss_of(TASK, settings, rows.targets, len(self.labels)), seed=seed, folder=folder,
                 log=lambda values, step: None,
             )  # fmt: skip
             trainer.args.save_strategy, trainer.args.eval_strategy = "no", "no"

@@ -105,7 +105,7 @@ def test_the_loss_counts_every_token_of_an_answer_once():
     import torch
 
     logits, targets = torch.randn(2, 3, 7), torch.tensor([[1, 2, -100], [3, -100, -100]])
-    kept = TASK.keep((logits, None), targets).numpy()
+    kept = TASK.keep(logits, targets).numpy()
     wanted = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
     figures = TASK.validation_figures(kept, [], [], [], None)
     assert figures["nats_per_token"] == pytest.approx(wanted.item(), rel=1e-5)

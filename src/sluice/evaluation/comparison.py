@@ -36,7 +36,7 @@ class Pair:
         """Score the champion on the rows that the challenger was scored on."""
         task, theirs = challenger.task, champion.bundle.labels
         names = sorted({*challenger.labels, *theirs})
-        answers = champion.task.predictions(champion.outputs(champion.task.inputs(test)), theirs)
+        answers = champion.task.predictions(champion.task.observe(champion.outputs, test), theirs)
         return cls(
             task.tally(challenger.predictions, challenger.references, names),
             task.tally(answers, challenger.references, names),

@@ -55,22 +55,21 @@ class _Lines:
         self.scored, self.origins = scored, test["origin"]
         self.texts = scored.task.texts(test) if keep_texts else None
         self.metric = scored.task.primary_metric
-        self.figures = scored.tally.each(self.metric)
+        self.figures = scored.task.grades(scored.predictions, scored.references, scored.labels)
         self.graded = scored.task.probabilities(scored.outputs) is not None
         self.sureness = scored.confidence if self.graded else np.zeros(len(self.figures))
         first = "confidence" if self.graded else self.metric
         self.told = keep_texts or not scored.task.worded
         answers, inputs = ["predicted", "right"] if self.told else [], [scored.task.input] if keep_texts else []
+        both = (scored.predictions, scored.references) if self.told else ()
+        self.answers = [scored.task.spelt(some, test) for some in both]
         self.header = [first, *answers, "origin", *inputs]
 
     def line(self, row: int) -> list[str]:
         """The cells of a row."""
         first = self.sureness[row] if self.graded else self.figures[row]
-        between = " | " if self.scored.task.worded else " "
-        both = (self.scored.predictions, self.scored.references) if self.told else ()
-        answers = [some[row] if isinstance(some[row], str) else between.join(some[row]) for some in both]
         inputs = [] if self.texts is None else [self.texts[row]]
-        return [f"{first:.4f}", *answers, self.origins[row], *inputs]
+        return [f"{first:.4f}", *(some[row] for some in self.answers), self.origins[row], *inputs]
 
 
 def _table(header: Sequence[str], lines: Any) -> str:

@@ -31,7 +31,7 @@ class Scored:
     def of(cls, predictor: Predictor, rows: Columns) -> Scored:
         """Predict the rows, which have the task's columns."""
         task, labels = predictor.task, predictor.bundle.labels
-        return cls(task, labels, predictor.outputs(task.inputs(rows)), task.references(rows))
+        return cls(task, labels, task.observe(predictor.outputs, rows), task.references(rows))
 
     @cached_property
     def predictions(self) -> Answers:

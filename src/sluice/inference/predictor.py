@@ -44,9 +44,9 @@ class Predictor:
         results = self.task.decode(inputs, self._run(encoded, options), self.bundle.labels, options)
         return Prediction(results, sum(len(one.ids) for one in encoded))
 
-    def outputs(self, inputs: Sequence[Any]) -> list[Any]:
+    def outputs(self, inputs: Sequence[Any], options: BaseModel | None = None) -> list[Any]:
         """What the task reads of the model's outputs, one an input."""
-        return self._run(self.task.encode(self._tokenizer, inputs), self.task.Options())
+        return self._run(self.task.encode(self._tokenizer, inputs), options or self.task.Options())
 
     def _run(self, encoded: Sequence[Encoded], options: BaseModel) -> list[Any]:
         """Inputs of like length share a batch, so that little padding is computed."""

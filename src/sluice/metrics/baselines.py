@@ -46,3 +46,12 @@ def nearest(train_texts: Sequence[str], answers: Sequence[str], test_texts: Sequ
         similar = (asked[start : start + NEAREST] @ known).toarray()
         found += [answers[at] for at in similar.argmax(axis=1).tolist()]
     return found
+
+
+def tfidf_cosine(train_texts: Sequence[str], one: Sequence[str], other: Sequence[str]) -> list[float]:
+    """The cosine of the TF-IDF vectors of each pair of texts, weights from the training texts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(dtype=np.float32).fit(train_texts)
+    products = vectorizer.transform(one).multiply(vectorizer.transform(other))
+    return [float(value) for value in np.asarray(products.sum(axis=1)).ravel()]

@@ -103,11 +103,11 @@ class Seq2Seq(Task):
 
         return DataCollatorForSeq2Seq(tokenizer, model=model, pad_to_multiple_of=multiple)
 
-    def keep(self, logits: Any, targets: Any) -> Any:
+    def keep(self, scores: Any, targets: Any) -> Any:
         """By row the sum of the losses in nats, the tokens that would be guessed, and all of them; shape (rows, 3)."""
         import torch
 
-        scores = (logits[0] if isinstance(logits, tuple) else logits).float()
+        scores = scores.float()
         losses = torch.nn.functional.cross_entropy(
             scores.transpose(1, 2), targets, reduction="none", ignore_index=IGNORED
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
@@ -28,10 +29,12 @@ Answers = Sequence[Any]
 Outputs: TypeAlias = "Sequence[Any] | npt.NDArray[np.floating]"
 """What a model gave for each row, one array a row."""
 Targets: TypeAlias = "Sequence[Any] | npt.NDArray[np.integer]"
-"""What the loss holds outputs against: an index a row, or a list of them, one a token."""
+"""What the loss holds outputs against: an index or a number a row, or a list of them, such as one a token."""
 Breakdown = dict[str, dict[str, float]]
 """Figures by name."""
 Tokenizer: TypeAlias = "PreTrainedTokenizerBase"
+Ask = Callable[[Sequence[Any], BaseModel], list[Any]]
+"""Inputs and options -> what the task reads of the model's outputs, one an input."""
 IGNORED = -100
 """The target of a token that nothing is learnt from, as torch's cross-entropy has it."""
 
@@ -82,6 +85,8 @@ class Task(Part, ABC):
     """What divides test rows into slices, unless the configuration says otherwise."""
     example: ClassVar[str]
     """An input for documentation, signatures and the playground."""
+    padding: ClassVar[Literal["right", "left"]] = "right"
+    """The side on which shorter inputs of a batch are filled up where a model answers."""
 
     max_length: int = Field(160, ge=8, le=8192)
     """Longest input in tokens; what is longer is cut at the end."""
@@ -138,11 +143,31 @@ class Task(Part, ABC):
     def model_class(self) -> type[Any]:
         """The transformers Auto class that puts this task's head on a backbone."""
 
+    def beside(self, tokenizer: Tokenizer, rows: Columns) -> Sequence[Any] | None:
+        """What a batch needs of each row while learning beside input and targets: the collator finds it in `beside`."""
+        return None
+
     def collator(self, tokenizer: Tokenizer, model: PreTrainedModel, multiple: int) -> Any:
         """What makes a batch of rows with `input_ids` and `labels`, padded to a multiple of `multiple` tokens."""
         from transformers import DataCollatorWithPadding
 
         return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple)
+
+    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:
+        """What `losses` and `keep` read of a model for a batch of the collator's, targets taken out."""
+        return model(**batch).logits
+
+    def losses(self, scores: Any, targets: Any, smoothing: float) -> Any:
+        """The loss in nats of each item of a batch, a row or a token; 0 for those with the target `IGNORED`."""
+        import torch
+
+        return torch.nn.functional.cross_entropy(
+            scores.flatten(0, -2).float(),
+            targets.flatten(),
+            reduction="none",
+            ignore_index=IGNORED,
+            label_smoothing=smoothing,
+        )
 
     def forward(self, model: PreTrainedModel, batch: Mapping[str, Any], options: BaseModel) -> Any:
         """The model's raw outputs for a padded batch, a row an input: logits, or the ids of generated tokens."""
@@ -152,9 +177,13 @@ class Task(Part, ABC):
         """What the methods below take of one input's raw outputs, padding included: those that answer."""
         return raw if encoded.positions is None else raw[encoded.positions]
 
-    def keep(self, logits: Any, targets: Any) -> Any:
-        """What validation while training keeps of a batch's logits: less, where all of them are too many to hold."""
-        return logits
+    def observe(self, ask: Ask, rows: Columns) -> Outputs:
+        """What a model gives for each row: what it answers to the row's input, unless a task needs more of it."""
+        return ask(self.inputs(rows), self.Options())
+
+    def keep(self, scores: Any, targets: Any) -> Any:
+        """What validation while training keeps of a batch's scores: less, where all of them are too many to hold."""
+        return scores
 
     def validation_figures(
         self, kept: Any, encoded: Sequence[Encoded], references: Answers, labels: Sequence[str], tokenizer: Tokenizer
@@ -162,6 +191,9 @@ class Task(Part, ABC):
         """Figures of the validation rows while training, from what was kept of them."""
         outputs = [self.read(row, one, tokenizer) for row, one in zip(kept, encoded, strict=True)]
         return self.metrics(outputs, labels, references)
+
+    def export(self, folder: Path) -> None:
+        """Add to a saved model what other libraries need to open it."""
 
     @abstractmethod
     def predictions(self, outputs: Outputs, labels: Sequence[str]) -> Answers:
@@ -188,6 +220,15 @@ class Task(Part, ABC):
     @abstractmethod
     def tally(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Tally:
         """What to count of each row, so that the headline figures of any rows follow: bounds and slices rest on it."""
+
+    def grades(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> npt.NDArray[np.float64]:
+        """How good each answer is, 1 for a perfect one, shape (rows,)."""
+        return self.tally(predictions, references, labels).each(self.primary_metric)
+
+    def spelt(self, answers: Answers, rows: Columns) -> list[str]:
+        """Answers to these rows as people read them."""
+        between = " | " if self.worded else " "
+        return [one if isinstance(one, str) else between.join(one) for one in answers]
 
     @abstractmethod
     def baselines(self, train: Columns, test: Columns) -> Baselines:

@@ -109,6 +109,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     if os.environ.get("RANK", "0") == "0":
         fitted.model.save_pretrained(job.folder / BUNDLE)
         tokenizer.save_pretrained(job.folder / BUNDLE)
+        task.export(job.folder / BUNDLE)
     return {
         "steps": fitted.steps,
         "best_validation": fitted.best,

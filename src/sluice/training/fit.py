@@ -47,7 +47,7 @@ def fit(
 ) -> Fitted:
     """Train to the end, going on from `checkpoint` where there is one; checkpoints go to `folder`."""
     from sluice.training.dropout import quickened
-    from sluice.training.loss import cross_entropy
+    from sluice.training.loss import loss_of
     from sluice.training.trainer import make_trainer
 
     validation = validation.by_length()
@@ -57,6 +57,9 @@ def fit(
             f"train.token_dropout={settings.token_dropout:g} needs a mask token, which this tokenizer has not: "
             "train.token_dropout=0"
         )
+
+    if settings.class_weights == "balanced" and not labels:
+        raise UserError(f"train.class_weights=balanced: task={task.name} has no classes. Take none")
 
     def measure(prediction: Any) -> dict[str, float]:
         kept = prediction.predictions
@@ -70,7 +73,7 @@ def fit(
         validation,
         settings,
         measure=measure,
-        loss=cross_entropy(settings, train.targets, model.config.num_labels),
+        loss=loss_of(task, settings, train.targets, model.config.num_labels),
         seed=seed,
         folder=folder,
         log=log,

@@ -1,4 +1,4 @@
-"""The training loss: cross-entropy with smoothed labels and, where asked for, a weight a class."""
+"""The training loss: the task's, and where asked for a weight a class."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from sluice.tasks.task import IGNORED, Targets
+from sluice.tasks.task import IGNORED, Targets, Task
 from sluice.training.settings import Train
 
 
-def cross_entropy(settings: Train, targets: Targets, classes: int) -> Callable[..., torch.Tensor]:
-    """Trainer's `compute_loss_func`. Dividing by all items of a step makes one large batch, its parts added up and its
-    parts on several processes the same loss: heads of transformers take a mean of each part instead.
+def loss_of(task: Task, settings: Train, targets: Targets, classes: int) -> Callable[..., torch.Tensor]:
+    """From scores and targets to one number.
+
+    Dividing by all items of a step makes one large batch, its parts added up and its parts on several processes the
+    same loss: heads of transformers take a mean of each part instead.
 
     An item is a row, or a token that has a target; `targets` are those of the training rows.
     """
     weights = class_weights(targets, classes) if settings.class_weights == "balanced" else None
 
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
-        labels = labels.flatten()
-        scores = outputs.logits.flatten(0, -2).float()
-        each = torch.nn.functional.cross_entropy(
-            scores, labels, reduction="none", ignore_index=IGNORED, label_smoothing=settings.label_smoothing
-        )
+    def loss(scores: Any, targets: torch.Tensor, items: torch.Tensor | int | None = None) -> torch.Tensor:
+        each: torch.Tensor = task.losses(scores, targets, settings.label_smoothing)
         if weights is not None:
-            each = each * weights.to(each.device)[labels.clamp(min=0)]
-        return each.sum() / ((labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
+            each = each * weights.to(each.device)[targets.flatten().clamp(min=0)]
+        return each.sum() / ((targets != IGNORED).sum() if items is None else items)
 
     return loss
 

@@ -32,16 +32,31 @@ WIDTH = 8
 class FineTuner(Trainer):
     """A Trainer whose steps follow from the seed and the step alone, so that a killed run repeats them exactly."""
 
-    def __init__(self, settings: Train, lengths: list[int], tokenizer: PreTrainedTokenizerBase, **options: Any) -> None:
+    def __init__(
+        self, task: Task, settings: Train, lengths: list[int], tokenizer: PreTrainedTokenizerBase, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self.task = task
         self.settings = settings
         self.lengths = lengths
         self.tokenizer = tokenizer
         self.model_accepts_loss_kwargs = False  # the loss is ours, the heads' own plain mean is not used
+        self._loss_shifts_labels = False  # targets stand where they are guessed, also those of causal models
 
     def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
         together = self.settings.batch_size * self.settings.accumulation * world_size()
         return GroupedByLength(self.lengths, together, self.args.seed)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The task's loss of the task's scores."""
+        targets = inputs.pop("labels")
+        scores = self.task.scores(model, inputs)
+        loss = self.compute_loss_func(scores, targets, num_items_in_batch)
+        if num_items_in_batch is not None:  # those of all processes, whose gradients are averaged
+            loss = loss * self.accelerator.num_processes
+        return (loss, {"scores": scores}) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
         """Drop tokens here and not in the collator, which runs a batch ahead: a resumed run must draw the same."""
@@ -67,8 +82,9 @@ def make_trainer(
     steps = total_steps(settings, len(train.encoded))
     patience = [EarlyStoppingCallback(settings.patience)] if settings.patience else []
     trainer = FineTuner(
+        task,
         settings,
-        [len(row.ids) for row in train.encoded],
+        train.lengths,
         tokenizer,
         model=model,
         args=_arguments(settings, task.validation_metric, steps, seed, folder),
@@ -123,6 +139,8 @@ def _arguments(settings: Train, metric: str, steps: int, seed: int, folder: Path
         ddp_backend="gloo" if not torch.cuda.is_available() and world_size() > 1 else None,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
+        label_names=["labels"],
+        remove_unused_columns=False,
         load_best_model_at_end=True,
         metric_for_best_model=metric,
         greater_is_better=sign(metric) > 0,

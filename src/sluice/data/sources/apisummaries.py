@@ -18,6 +18,13 @@ from sluice.tasks.task import Kind
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BODY, SUMMARY = 0, 1
+ORDERS: dict[tuple[str, ...], dict[str, int]] = {
+    ("document", "summary"): {"document": BODY, "summary": SUMMARY},
+    ("query", "passage"): {"query": SUMMARY, "passage": BODY},
+}
+"""Columns that it can give: what is to be said in short, or what is asked for and what answers it."""
+
 
 class ApiSummaries(Source):
     """Docstrings of installed packages, divided as PEP 257 wants them: a summary line, then the body."""
@@ -34,13 +41,13 @@ class ApiSummaries(Source):
         return digest({"source": self, "pins": self.docs.pins()})
 
     def read(self, columns: Mapping[str, Kind]) -> pa.Table:
-        """One row a docstring: its body, its summary line, its file as group, `file:line` as origin."""
-        if tuple(columns) != ("document", "summary"):
-            raise UserError(
-                f"data=apisummaries has document and summary, this task reads {', '.join(columns)}: use data=files"
-            )
+        """One row a docstring: its body and summary line as the task's columns, its file as group, `file:line` as
+        origin."""
+        if tuple(columns) not in ORDERS:
+            given = ", or ".join(" and ".join(names) for names in ORDERS)
+            raise UserError(f"data={self.name} has {given}, this task reads {', '.join(columns)}: use data=files")
         if self.keep:
-            raise UserError(f"data=apisummaries has no column '{self.keep[0]}' to keep: data.keep=[]")
+            raise UserError(f"data={self.name} has no column '{self.keep[0]}' to keep: data.keep=[]")
         _, parsed = self.docs.parse()
         kept = [(doc, pair) for doc in parsed.docs if (pair := self._divided(doc))]
         notes = {
@@ -49,7 +56,7 @@ class ApiSummaries(Source):
             "unreadable": parsed.unreadable,
         }
         return make_table(
-            {"document": [body for _, (body, _) in kept], "summary": [summary for _, (_, summary) in kept]},
+            {name: [pair[at] for _, pair in kept] for name, at in ORDERS[tuple(columns)].items()},
             origin=[f"{doc.file}:{doc.line}" for doc, _ in kept],
             group=[doc.file for doc, _ in kept],
             notes=notes,
