@@ -24,7 +24,13 @@ from sluice.tuning.settings import Tune
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-MODELS = {"encoder": "model=small or model=checkpoint", "encoder_decoder": "model=encoder_decoder or model=checkpoint"}
+MODELS = {
+    "encoder": "model=small or model=checkpoint",
+    "encoder_decoder": "model=encoder_decoder or model=checkpoint",
+    "decoder": "model=decoder or model=checkpoint",
+}
+OBJECTIVES = {"encoder": "mlm", "decoder": "causal", "encoder_decoder": "spans"}
+"""What each architecture learns from unlabelled text."""
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 """What both MLflow and BentoML take as a model's name."""
 
@@ -78,8 +84,10 @@ class Config(Part):
         wanted, given = self.task.architecture, self.model.architecture
         if given not in (wanted, None):
             raise ValueError(f"task={self.task.name} needs an {wanted}, found an {given}: {MODELS[wanted]}")
-        if self.pretrain.enabled and wanted != "encoder":
-            raise ValueError(f"pretrain=mlm makes encoders, task={self.task.name} needs an {wanted}: pretrain=none")
+        objective = self.pretrain.objective
+        if self.pretrain.enabled and OBJECTIVES[wanted] != objective:
+            told = f"pretrain={objective} is not for task={self.task.name}, which needs an {wanted}"
+            raise ValueError(f"{told}: pretrain={OBJECTIVES[wanted]} or pretrain=none")
         return self
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from sluice.metrics.direction import sign
 from sluice.part import Part
 
 NOISE = 0.10
@@ -21,7 +22,7 @@ class Gate(Part):
     min_gain: float | None = None
     """Refuse when the mean of (challenger - champion) in the primary metric is below this."""
     floors: dict[str, float] | None = None
-    """Least value of a metric on the test split, by name: `{accuracy: 0.6}`."""
+    """Least value of a metric on the test split, by name: `{accuracy: 0.6}`; most where less is better."""
     baseline_margin: float | None = 0.0
     """Refuse when (challenger - strong baseline), mean of the primary metric, is below this."""
     max_latency_ratio: float | None = Field(1.5, gt=0)
@@ -35,7 +36,7 @@ class Gate(Part):
 
 
 class Bounds(Part):
-    """A difference with its bootstrap bounds; NaN where it could not be measured."""
+    """A difference with its bootstrap bounds, positive where the challenger is better; NaN where not measured."""
 
     mean: float
     low: float
@@ -52,7 +53,7 @@ class Against(Part):
     """Challenger beside champion, measured on the same rows of the challenger's test split."""
 
     difference: Bounds
-    """Challenger minus champion in the primary metric."""
+    """Challenger minus champion in the primary metric, the other way round where less is better."""
     latency_ratio: float
     """Median time of the challenger over the champion's, interleaved; NaN where no rule asks for it."""
     latency_control: float
@@ -123,9 +124,10 @@ def verdict(evidence: Evidence, rules: Gate) -> Verdict:
 def _alone(evidence: Evidence, rules: Gate) -> Iterator[Check]:
     yield _seen("test rows in its own training data", evidence.seen)
     primary = evidence.scores.get(evidence.metric, math.nan)
-    for metric, floor in {evidence.metric: 0.0, **(rules.floors or {})}.items():
+    asked = rules.floors or {}
+    for metric in {evidence.metric: None, **asked}:
         value = primary if metric == evidence.metric else evidence.scores.get(metric, math.nan)
-        yield Check(name=f"{metric} floor", passed=value >= floor, found=f"{value:.4f}", rule=f"at least {floor:g}")
+        yield _bound(metric, value, asked.get(metric))
     if rules.min_behaviour is not None:
         for kind, share in sorted((evidence.behaviour or {"of any kind": math.nan}).items()):
             yield Check(
@@ -149,6 +151,19 @@ def _alone(evidence: Evidence, rules: Gate) -> Iterator[Check]:
             found=str(bounds),
             rule="printed only" if margin is None else f"mean at least {margin:+g}",
         )
+
+
+def _bound(metric: str, value: float, bound: float | None) -> Check:
+    """A floor, of a metric of which less is better a ceiling; a headline figure without one has to be a number."""
+    falling = sign(metric) < 0
+    if bound is None:
+        bound = math.inf if falling else 0.0
+    return Check(
+        name=f"{metric} {'ceiling' if falling else 'floor'}",
+        passed=value <= bound if falling else value >= bound,
+        found=f"{value:.4f}",
+        rule=f"at {'most' if falling else 'least'} {bound:g}",
+    )
 
 
 def _against(metric: str, against: Against, rules: Gate) -> Iterator[Check]:

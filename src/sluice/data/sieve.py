@@ -68,6 +68,10 @@ class Sieve:
         """The task's columns."""
         return {name: self.column(name) for name in self.columns}
 
+    def _answers(self) -> list[tuple[str, ...]]:
+        """What stands beside each input."""
+        return [row[1:] for row in zip(*map(self.column, self.columns), strict=True)]
+
     def drop(self, mask: npt.NDArray[np.bool_], reason: str) -> None:
         """Take rows out, for a reason."""
         import pyarrow as pa
@@ -102,13 +106,12 @@ class Sieve:
         self.note("broken", charset.broken(texts))
         self.note("mixed", charset.mixed(texts))
         self.note("long", [row for row, text in enumerate(texts) if len(text) > long_characters])
-        answers = list(zip(*map(self.column, self.columns[1:]), strict=True))
+        answers = self._answers()
         for fact, rows in self.task.odd(self.answers()).items():
             self.odd[fact] = self._origins(rows)
         self.note("repeated", np.flatnonzero(checks.repeated(self.hashes, answers)).tolist())
         warnings = self._conflicts_and_leaks()
-        answers = list(zip(*map(self.column, self.columns[1:]), strict=True))
-        self.drop(checks.repeated(self.hashes, answers) & checks.trainable(self.sides), "duplicate")
+        self.drop(checks.repeated(self.hashes, self._answers()) & checks.trainable(self.sides), "duplicate")
         self._near_duplicates()
         return warnings
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
+from sluice.errors import UserError
 from sluice.part import Part
 from sluice.tasks.task import Kind
 
@@ -51,6 +52,14 @@ class Source(Part, ABC):
                     f"'{name}' is {'there twice' if keep.count(name) > 1 else 'always kept'}: leave it out"
                 )
         return keep
+
+    def refuse_others(self, columns: Mapping[str, Kind], *given: tuple[str, ...]) -> None:
+        """Raise UserError for a task whose columns are none of the sets that these rows have, and for `keep`."""
+        if tuple(columns) not in given:
+            known = ", or ".join(" and ".join(names) for names in given)
+            raise UserError(f"data={self.name} has {known}, this task reads {', '.join(columns)}: use data=files")
+        if self.keep:
+            raise UserError(f"data={self.name} has no column '{self.keep[0]}' to keep: data.keep=[]")
 
     @abstractmethod
     def fingerprint(self) -> str:

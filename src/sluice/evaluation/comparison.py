@@ -20,6 +20,7 @@ from sluice.gate import Against, Bounds, Evidence, Gate
 from sluice.inference.bundle import TRAIN_ROWS
 from sluice.inference.engine import Engine
 from sluice.inference.predictor import Predictor
+from sluice.metrics.direction import sign
 from sluice.metrics.significance import Resampler, Tally
 from sluice.tasks.task import Answers, Columns
 
@@ -60,7 +61,7 @@ def gather(
     resampler = Resampler(len(scored.references), settings.sampling(seed))
 
     def over(guesses: Answers) -> Bounds:
-        return Bounds.model_validate(margin(scored.tally, scored.beside(guesses), resampler)[metric])
+        return _bounds(margin(scored.tally, scored.beside(guesses), resampler)[metric], metric)
 
     against = None
     if champion_folder:
@@ -121,13 +122,20 @@ def _against(
         inputs = challenger.task.inputs(rows)[: settings.latency_texts]
         ratio, control = latency_ratios(challenger, champion, Predictor(champion.folder, engine), inputs)
     return Against(
-        difference=Bounds.model_validate(margin(pair.ours, pair.theirs, resampler)[metric]),
+        difference=_bounds(margin(pair.ours, pair.theirs, resampler)[metric], metric),
         latency_ratio=ratio,
         latency_control=control,
         size_ratio=_weights(challenger.folder) / _weights(champion.folder),
-        slices={name: Bounds.model_validate(asdict(bounds)) for name, bounds in slices.items()},
+        slices={name: _bounds(asdict(bounds), metric) for name, bounds in slices.items()},
         seen=seen(champion.folder, rows),
     )
+
+
+def _bounds(found: dict[str, float], metric: str) -> Bounds:
+    """A difference as the gate reads it: more is better."""
+    if sign(metric) > 0:
+        return Bounds.model_validate(found)
+    return Bounds.model_validate({**found, "mean": -found["mean"], "low": -found["high"], "high": -found["low"]})
 
 
 def _weights(folder: Path) -> int:

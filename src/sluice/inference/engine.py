@@ -46,10 +46,14 @@ class TorchEngine(Engine):
         model.eval().to(device)
         padding = model.config.pad_token_id or 0
 
+        def filled(row: Sequence[int], more: Sequence[int]) -> list[int]:
+            return [*more, *row] if task.padding == "left" else [*row, *more]
+
         def forward(batch: Sequence[Sequence[int]], options: BaseModel) -> npt.NDArray[Any]:
             width = max(map(len, batch))
-            ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in batch])
-            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch])
+            empty = [width - len(row) for row in batch]
+            ids = torch.tensor([filled(row, [padding] * more) for row, more in zip(batch, empty, strict=True)])
+            mask = torch.tensor([filled([1] * len(row), [0] * more) for row, more in zip(batch, empty, strict=True)])
             with torch.inference_mode():
                 outputs = task.forward(model, {"input_ids": ids.to(device), "attention_mask": mask.to(device)}, options)
             return (outputs.float() if outputs.is_floating_point() else outputs).cpu().numpy()

@@ -13,9 +13,6 @@ from sluice.inference.bundle import Bundle
 from sluice.inference.engine import Engine
 from sluice.tasks.task import Encoded
 
-BATCH = 32
-"""Texts in one forward pass: sorted by length, larger batches bring nothing on a CPU."""
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -52,8 +49,8 @@ class Predictor:
         """Inputs of like length share a batch, so that little padding is computed."""
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
         outputs: list[Any] = [None] * len(encoded)
-        for start in range(0, len(order), BATCH):
-            chunk = order[start : start + BATCH]
+        for start in range(0, len(order), self.task.together):
+            chunk = order[start : start + self.task.together]
             raw = self._forward([encoded[index].ids for index in chunk], options)
             for index, row in zip(chunk, raw, strict=True):
                 outputs[index] = self.task.read(row, encoded[index], self._tokenizer)

@@ -63,6 +63,25 @@ def manner(texts: Sequence[str]) -> dict[str, float]:
     }
 
 
+def exact(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Share of the texts that are a right one, letter by letter."""
+    return statistics.fmean(text in right for text, right in zip(texts, references, strict=True))
+
+
+def distinct(texts: Sequence[str]) -> dict[str, float]:
+    """Different words, and pairs of neighbouring words, over all of them (Li et al. 2016)."""
+    found = {}
+    for size in (1, 2):
+        runs = [
+            tuple(words[at : at + size])
+            for text in texts
+            for words in [text.split()]
+            for at in range(len(words) - size + 1)
+        ]
+        found[f"distinct_{size}"] = len(set(runs)) / len(runs) if runs else 0.0
+    return found
+
+
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
     """One list a place among the references, as sacreBLEU wants them; rows with fewer have None there."""
     most = max(map(len, references))

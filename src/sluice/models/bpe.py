@@ -18,9 +18,15 @@ SPECIAL = {
 
 
 def byte_level_bpe(
-    texts: Iterable[str], vocabulary: int, max_length: int, *, lowercase: bool = False, opening: bool = True
+    texts: Iterable[str],
+    vocabulary: int,
+    max_length: int,
+    *,
+    lowercase: bool = False,
+    opening: bool = True,
+    closing: bool = True,
 ) -> PreTrainedTokenizerBase:
-    """A tokenizer of at most `vocabulary` tokens; every text ends with `</s>` and, with `opening`, begins with `<s>`.
+    """A tokenizer of at most `vocabulary` tokens. Texts begin with `<s>` by `opening` and end with `</s>` by `closing`.
 
     Unlike WordPiece's trainer, this one gives the same vocabulary every time.
     """
@@ -41,7 +47,7 @@ def byte_level_bpe(
     tokenizer.train_from_iterator(texts, trainer)
     first, last = SPECIAL["cls_token"], SPECIAL["sep_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{first} $A {last}" if opening else f"$A {last}",
+        single=" ".join([*([first] if opening else []), "$A", *([last] if closing else [])]),
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in (first, last)],
     )
     return PreTrainedTokenizerFast(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-Architecture = Literal["encoder", "encoder_decoder"]
+Architecture = Literal["encoder", "encoder_decoder", "decoder"]
 
 
 class ModelSpec(Part, ABC):

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.errors import UserError
+from sluice.tasks.chat import Chat
 from sluice.tasks.classification import Classification
 from sluice.tasks.embedding import Embedding
+from sluice.tasks.generation import CausalLM
 from sluice.tasks.seq2seq import Summarization, Translation
 from sluice.tasks.similarity import Similarity
 from sluice.tasks.task import Task
 from sluice.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Classification, TokenClassification, Summarization, Translation, Embedding, Similarity)
+    task.name: task
+    for task in (Classification, TokenClassification, Summarization, Translation, Embedding, Similarity, CausalLM, Chat)
 }
 
 

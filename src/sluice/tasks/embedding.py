@@ -96,7 +96,7 @@ class Embedding(Vectors):
         """Batches of queries and of passages."""
         return pair_collator(tokenizer, multiple)
 
-    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:
+    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any], targets: Any) -> Any:
         """Vectors of the queries, shape (batch, dimensions), of the passages, and the numbers of both."""
         queries = self.vectors(model, {name: batch[name] for name in ("input_ids", "attention_mask")})
         texts = {"input_ids": batch["passage_ids"], "attention_mask": batch["passage_mask"]}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.models.spec import Architecture
 from sluice.tasks.task import (
-    IGNORED,
     Answers,
     Baselines,
     Columns,
@@ -22,6 +20,8 @@ from sluice.tasks.task import (
     Task,
     Tokenizer,
 )
+from sluice.tasks.tokens import token_figures, token_losses, token_scores, token_sums
+from sluice.tasks.written import Written, WrittenResult, completeness, result
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,31 +38,15 @@ class Seq2SeqOptions(BaseModel):
     num_beams: int | None = Field(None, ge=1, le=16, description="Answers that are followed at a time; 1 is greedy.")
 
 
-class Seq2SeqResult(BaseModel):
-    """The answer for one text."""
-
-    text: str = Field(description="What the model wrote.")
-    finished: bool = Field(description="Whether it came to its end by itself.")
-    truncated: bool = Field(description="Whether the input may not have been read to its end.")
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a model wrote for one input."""
-
-    text: str
-    finished: bool
-    truncated: bool
-
-
 class Seq2Seq(Task):
     """A text for a text. Rows may have several right answers: one is learnt from, all are measured against."""
 
     architecture: ClassVar[Architecture] = "encoder_decoder"
     validation_metric: ClassVar[str] = "nats_per_token"
+    together: ClassVar[int] = 128
     worded: ClassVar[bool] = True
     Options: ClassVar[type[BaseModel]] = Seq2SeqOptions
-    Result: ClassVar[type[BaseModel]] = Seq2SeqResult
+    Result: ClassVar[type[BaseModel]] = WrittenResult
 
     max_new_tokens: int = Field(48, ge=1, le=1024)
     """Longest answer in tokens, in training and unless a caller says otherwise."""
@@ -103,24 +87,23 @@ class Seq2Seq(Task):
 
         return DataCollatorForSeq2Seq(tokenizer, model=model, pad_to_multiple_of=multiple)
 
-    def keep(self, scores: Any, targets: Any) -> Any:
-        """By row the sum of the losses in nats, the tokens that would be guessed, and all of them; shape (rows, 3)."""
-        import torch
+    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any], targets: Any) -> Any:
+        """Scores of the tokens of answers, shape (such tokens, vocabulary)."""
+        return token_scores(model, batch, targets)
 
-        scores = scores.float()
-        losses = torch.nn.functional.cross_entropy(
-            scores.transpose(1, 2), targets, reduction="none", ignore_index=IGNORED
-        )
-        counted = targets != IGNORED
-        hits = (scores.argmax(dim=-1) == targets) & counted
-        return torch.stack([losses.sum(dim=1), hits.sum(dim=1), counted.sum(dim=1)], dim=1)
+    def losses(self, scores: Any, targets: Any, smoothing: float) -> Any:
+        """Cross-entropy of the tokens of answers."""
+        return token_losses(scores, targets, smoothing)
+
+    def keep(self, scores: Any, targets: Any) -> Any:
+        """Sums by row, shape (rows, 3)."""
+        return token_sums(scores, targets)
 
     def validation_figures(
         self, kept: Any, encoded: Sequence[Encoded], references: Answers, labels: Sequence[str], tokenizer: Tokenizer
     ) -> dict[str, float]:
         """Loss and accuracy by token, each token given the right ones before it."""
-        losses, hits, tokens = kept.sum(axis=0).tolist()
-        return {"nats_per_token": losses / tokens, "token_accuracy": hits / tokens}
+        return token_figures(kept)
 
     def forward(self, model: PreTrainedModel, batch: Mapping[str, Any], options: BaseModel) -> Any:
         """Token ids of what is written, shape (batch, length)."""
@@ -142,7 +125,7 @@ class Seq2Seq(Task):
         self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel
     ) -> list[BaseModel]:
         """The texts and whether they are whole."""
-        return [Seq2SeqResult(text=one.text, finished=one.finished, truncated=one.truncated) for one in outputs]
+        return [result(one) for one in outputs]
 
     def metrics(self, outputs: Outputs, labels: Sequence[str], references: Answers) -> dict[str, float]:
         """How near the texts are to the right ones, and what they are like."""
@@ -152,8 +135,7 @@ class Seq2Seq(Task):
         return {
             **self.nearness(texts, references),
             **manner(texts),
-            "finished": sum(one.finished for one in outputs) / len(outputs),
-            "truncated": sum(one.truncated for one in outputs) / len(outputs),
+            **completeness(list(outputs)),
         }
 
     @abstractmethod

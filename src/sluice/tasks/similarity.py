@@ -57,7 +57,7 @@ class Similarity(Vectors):
         """Batches of first and of second texts."""
         return pair_collator(tokenizer, multiple)
 
-    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:
+    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any], targets: Any) -> Any:
         """The cosine of each pair, shape (batch,)."""
         one = self.vectors(model, {name: batch[name] for name in ("input_ids", "attention_mask")})
         other = self.vectors(model, {"input_ids": batch["passage_ids"], "attention_mask": batch["passage_mask"]})

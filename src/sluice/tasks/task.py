@@ -87,6 +87,8 @@ class Task(Part, ABC):
     """An input for documentation, signatures and the playground."""
     padding: ClassVar[Literal["right", "left"]] = "right"
     """The side on which shorter inputs of a batch are filled up where a model answers."""
+    together: ClassVar[int] = 32
+    """Inputs in one forward pass: sorted by length, larger batches bring a single pass nothing on a CPU."""
 
     max_length: int = Field(160, ge=8, le=8192)
     """Longest input in tokens; what is longer is cut at the end."""
@@ -119,6 +121,10 @@ class Task(Part, ABC):
     def inputs(self, rows: Columns) -> Sequence[Any]:
         """What is encoded of each row; a caller's text stands for such an input."""
         return rows[self.input]
+
+    def lessons(self, rows: Columns) -> Sequence[Any]:
+        """What is encoded of each row to learn from: its input, unless a model reads the answer with it."""
+        return self.inputs(rows)
 
     @abstractmethod
     def references(self, rows: Columns) -> Answers:
@@ -153,8 +159,8 @@ class Task(Part, ABC):
 
         return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple)
 
-    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:
-        """What `losses` and `keep` read of a model for a batch of the collator's, targets taken out."""
+    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any], targets: Any) -> Any:
+        """What `losses` and `keep` read of a model for a batch of the collator's."""
         return model(**batch).logits
 
     def losses(self, scores: Any, targets: Any, smoothing: float) -> Any:

@@ -47,6 +47,7 @@ def fit(
 ) -> Fitted:
     """Train to the end, going on from `checkpoint` where there is one; checkpoints go to `folder`."""
     from sluice.training.dropout import quickened
+    from sluice.training.lora import adapted
     from sluice.training.loss import loss_of
     from sluice.training.trainer import make_trainer
 
@@ -66,7 +67,7 @@ def fit(
         return task.validation_figures(kept, validation.encoded, validation.references, labels, tokenizer)
 
     trainer = make_trainer(
-        model,
+        adapted(model, settings.lora) if settings.lora else model,
         tokenizer,
         task,
         train,
@@ -82,7 +83,7 @@ def fit(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     return Fitted(
-        model=trainer.model,
+        model=trainer.model.merge_and_unload() if settings.lora else trainer.model,
         steps=state.global_step,
         best=math.nan if state.best_metric is None else float(state.best_metric),
         resumed_from=step(checkpoint) if checkpoint else None,

@@ -26,7 +26,7 @@ class Rows:
     @classmethod
     def of(cls, task: Task, tokenizer: PreTrainedTokenizerBase, rows: Columns, labels: Sequence[str]) -> Rows:
         """Encode the rows of a task."""
-        encoded = task.encode(tokenizer, task.inputs(rows))
+        encoded = task.encode(tokenizer, task.lessons(rows))
         targets = task.targets(tokenizer, encoded, rows, labels)
         return cls(encoded, targets, task.references(rows), task.beside(tokenizer, rows))
 

@@ -35,6 +35,18 @@ class Loop(Part):
     """Checkpoints over the whole training, beside those at measurements: what a kill loses is less than one part."""
 
 
+class Lora(Part):
+    """Low-rank adapters (Hu et al. 2021): what is learnt beside weights that stay, and added to them at the end."""
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0)
+    """What adapters count for: their product is multiplied by alpha over rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the adapters' inputs dropped."""
+    targets: str | tuple[str, ...] = "all-linear"
+    """Names of the layers that get adapters; all-linear: every one but the head."""
+
+
 class Train(Loop):
     """Fine-tuning on labelled rows."""
 
@@ -51,6 +63,8 @@ class Train(Loop):
     """balanced: a rare label's rows count for more, so that every label has the same say."""
     token_dropout: float = Field(0.15, ge=0, lt=1)
     """Share of a training row's tokens replaced by the mask token, drawn anew each time."""
+    lora: Lora | None = None
+    """Train adapters only; null: all weights."""
     gradient_checkpointing: bool = False
     """Whether activations are computed again in the backward pass: less memory, a third more time."""
     evaluations: int = Field(3, ge=1)

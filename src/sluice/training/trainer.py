@@ -52,7 +52,7 @@ class FineTuner(Trainer):
     ) -> Any:
         """The task's loss of the task's scores."""
         targets = inputs.pop("labels")
-        scores = self.task.scores(model, inputs)
+        scores = self.task.scores(model, inputs, targets)
         loss = self.compute_loss_func(scores, targets, num_items_in_batch)
         if num_items_in_batch is not None:  # those of all processes, whose gradients are averaged
             loss = loss * self.accelerator.num_processes

@@ -33,7 +33,7 @@ def token_lengths(
     limit = limit_of(tokenizer, task)
     found: dict[str, list[int]] = {}
     for side, columns in rows.items():
-        inputs = task.inputs(columns)
+        inputs = task.lessons(columns)
         encoded = done[side] if side in done else task.encode(tokenizer, inputs)
         found[side] = [len(row.ids) for row in encoded]
         cut = [row for row, length in enumerate(found[side]) if length >= limit]

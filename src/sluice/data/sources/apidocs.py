@@ -63,10 +63,7 @@ class ApiDocs(Source):
 
     def read(self, columns: Mapping[str, Kind]) -> pa.Table:
         """One row a docstring: text, label, its file as group, `file:line` as origin."""
-        if tuple(columns) != ("text", "label"):
-            raise UserError(f"data=apidocs has text and label, this task reads {', '.join(columns)}: use data=files")
-        if self.keep:
-            raise UserError(f"data=apidocs has no column '{self.keep[0]}' to keep: data.keep=[]")
+        self.refuse_others(columns, ("text", "label"), ("text",))
         topics, parsed = self.parse()
         rows = self._capped([(doc, topics[doc.file]) for doc in parsed.docs])
         notes = {
@@ -74,8 +71,9 @@ class ApiDocs(Source):
             "left_out": {"too_short": parsed.short, "over_cap": len(parsed.docs) - len(rows)},
             "unreadable": parsed.unreadable,
         }
+        values = {"text": self._masked([doc.text for doc, _ in rows]), "label": [topic for _, topic in rows]}
         return make_table(
-            {"text": self._masked([doc.text for doc, _ in rows]), "label": [topic for _, topic in rows]},
+            {name: values[name] for name in columns},
             origin=[f"{doc.file}:{doc.line}" for doc, _ in rows],
             group=[doc.file for doc, _ in rows],
             notes=notes,

@@ -9,7 +9,6 @@ from sluice.data.rows import make_table
 from sluice.data.source import Source
 from sluice.data.sources.apidocs import ApiDocs
 from sluice.data.sources.mentions import Inventory
-from sluice.errors import UserError
 from sluice.part import digest
 from sluice.tasks.task import Kind
 
@@ -33,10 +32,7 @@ class ApiNames(Source):
 
     def read(self, columns: Mapping[str, Kind]) -> pa.Table:
         """One row a docstring: its words, their tags, its file as group, `file:line` as origin."""
-        if tuple(columns) != ("tokens", "tags"):
-            raise UserError(f"data=apinames has tokens and tags, this task reads {', '.join(columns)}: use data=files")
-        if self.keep:
-            raise UserError(f"data=apinames has no column '{self.keep[0]}' to keep: data.keep=[]")
+        self.refuse_others(columns, ("tokens", "tags"))
         files, parsed = self.docs.parse()
         inventory = Inventory.of(parsed.classes, files)
         tagged = [inventory.tag(doc.text) for doc in parsed.docs]

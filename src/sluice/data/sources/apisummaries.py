@@ -11,7 +11,6 @@ from sluice.data.rows import make_table
 from sluice.data.source import Source
 from sluice.data.sources.apidocs import ApiDocs
 from sluice.data.sources.docstrings import Doc
-from sluice.errors import UserError
 from sluice.part import digest
 from sluice.tasks.task import Kind
 
@@ -41,13 +40,8 @@ class ApiSummaries(Source):
         return digest({"source": self, "pins": self.docs.pins()})
 
     def read(self, columns: Mapping[str, Kind]) -> pa.Table:
-        """One row a docstring: its body and summary line as the task's columns, its file as group, `file:line` as
-        origin."""
-        if tuple(columns) not in ORDERS:
-            given = ", or ".join(" and ".join(names) for names in ORDERS)
-            raise UserError(f"data={self.name} has {given}, this task reads {', '.join(columns)}: use data=files")
-        if self.keep:
-            raise UserError(f"data={self.name} has no column '{self.keep[0]}' to keep: data.keep=[]")
+        """One row a docstring: body and summary line, its file as group, `file:line` as origin."""
+        self.refuse_others(columns, *ORDERS)
         _, parsed = self.docs.parse()
         kept = [(doc, pair) for doc in parsed.docs if (pair := self._divided(doc))]
         notes = {

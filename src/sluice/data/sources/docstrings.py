@@ -42,6 +42,8 @@ class Doc:
     text: str
     lead: int
     """Characters of the text that are its first paragraph."""
+    name: str = ""
+    """What it is about, as its file calls it: `Class.method`; empty for the file itself."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,18 @@ def clean(docstring: str, paragraphs: int | None, max_characters: int) -> str:
     return text[: max_characters + 1].rpartition(" ")[0] or text[:max_characters]
 
 
-def raw_docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and literal value of each module, class and function docstring."""
-    for node in _definitions(tree):
+def raw_docstrings(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """Line, name and literal value of each module, class and function docstring."""
+    for name, node in _definitions(tree):
         docstring = ast.get_docstring(node, clean=False)
         if docstring:
-            yield node.body[0].lineno, docstring
+            yield node.body[0].lineno, name, docstring
 
 
 def class_bases(tree: ast.Module) -> dict[str, list[str]]:
     """Each class with the last parts of the names that it is derived from."""
-    bases = {node.name: map(ast.unparse, node.bases) for node in _definitions(tree) if isinstance(node, ast.ClassDef)}
+    classes = (node for _, node in _definitions(tree) if isinstance(node, ast.ClassDef))
+    bases = {node.name: map(ast.unparse, node.bases) for node in classes}
     return {name: [base.rpartition(".")[2] for base in own] for name, own in bases.items()}
 
 
@@ -128,16 +131,17 @@ def _joined(parts: Iterable[dict[str, list[str]]]) -> dict[str, list[str]]:
     return {name: sorted(found[name]) for name in sorted(found)}
 
 
-def _definitions(tree: ast.Module) -> Iterator[Definition]:
-    """The module, its classes and functions, nested ones too."""
-    waiting: list[ast.AST] = [tree]
+def _definitions(tree: ast.Module) -> Iterator[tuple[str, Definition]]:
+    """The module, its classes and functions, nested ones too, each with its dotted name within the file."""
+    waiting: list[tuple[str, ast.AST]] = [("", tree)]
     while waiting:
-        node = waiting.pop()
+        name, node = waiting.pop()
         if isinstance(node, Definition):
-            yield node
+            name = ".".join(part for part in (name, getattr(node, "name", "")) if part)
+            yield name, node
         # Only statements can hold definitions: leaving expressions out makes the walk several times faster.
         for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-            waiting += getattr(node, field, ())
+            waiting += [(name, one) for one in getattr(node, field, ())]
 
 
 def _run_worker(job: str) -> bytes:
@@ -146,7 +150,7 @@ def _run_worker(job: str) -> bytes:
 
 
 def _work(files: dict[str, str], paragraphs: int | None, max_characters: int, min_words: int) -> dict[str, object]:
-    docs: list[tuple[str, int, str, int]] = []
+    docs: list[tuple[str, int, str, int, str]] = []
     unreadable: list[str] = []
     classes: list[dict[str, list[str]]] = []
     short = 0
@@ -158,12 +162,12 @@ def _work(files: dict[str, str], paragraphs: int | None, max_characters: int, mi
             unreadable.append(name)
             continue
         classes.append(class_bases(tree))
-        for line, docstring in found:
+        for line, about, docstring in found:
             text = clean(docstring, paragraphs, max_characters)
             if len(text.split()) < min_words:
                 short += 1
             else:
-                docs.append((name, line, text, min(len(text), len(clean(docstring, 1, max_characters)))))
+                docs.append((name, line, text, min(len(text), len(clean(docstring, 1, max_characters))), about))
     return {"docs": docs, "classes": _joined(classes), "short": short, "unreadable": unreadable}
 
 

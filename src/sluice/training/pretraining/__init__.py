@@ -1,1 +1,1 @@
-"""Masked language modelling on unlabelled text: tokens once into mapped files, then a Trainer over them."""
+"""Learning from unlabelled text: tokens once into mapped files, then a Trainer over them."""

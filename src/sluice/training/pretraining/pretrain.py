@@ -1,4 +1,4 @@
-"""Masked language modelling: a corpus and a model's architecture in, a pretrained folder and its record out."""
+"""Learning from unlabelled text: a corpus and a model's architecture in, a pretrained folder and its record out."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ def pretrain(
 
     What a killed call left in `folder` is gone on from: the tokenizer, finished shards, the newest checkpoint.
     """
-    from transformers import AutoModelForMaskedLM, set_seed
+    from transformers import set_seed
 
     from sluice.training.arguments import check_choices
     from sluice.training.checkpoints import newest_whole, step
     from sluice.training.dropout import quickened
-    from sluice.training.pretraining.tokens import HELD, TRAIN, tokenize
+    from sluice.training.pretraining.objectives import OBJECTIVES
+    from sluice.training.pretraining.tokens import HELD, TRAIN, end_of, tokenize
     from sluice.training.pretraining.trainer import make_trainer
 
     check_choices(settings)
@@ -47,9 +48,10 @@ def pretrain(
     length = min(settings.sequence_length, tokenizer.model_max_length)
     train, held_out = tokens.sequences(TRAIN, length), tokens.sequences(HELD, length)[:HELD_SEQUENCES]
     set_seed(settings.seed)
-    documents = tokens.some_documents(START_TOKENS, tokenizer.sep_token_id)
-    model = spec.model(AutoModelForMaskedLM, [], tokenizer, documents)
-    trainer = make_trainer(model, tokenizer, train, held_out, settings, folder / CHECKPOINTS, log)
+    objective = OBJECTIVES[settings.objective](settings, tokenizer)
+    documents = tokens.some_documents(START_TOKENS, end_of(tokenizer))
+    model = spec.model(objective.auto(), [], tokenizer, documents)
+    trainer = make_trainer(model, objective, train, held_out, settings, folder / CHECKPOINTS, log)
     checkpoint = newest_whole(folder / CHECKPOINTS)
     start = time.perf_counter()
     with quickened(model):
@@ -86,7 +88,7 @@ def _tokenizer(
 
     if not folder.exists():
         tokenizer = spec.tokenizer(sample(corpus, settings.tokenizer_characters, settings.seed), max_length)
-        if tokenizer.mask_token_id is None:
+        if tokenizer.mask_token_id is None and settings.objective == "mlm":
             raise UserError("this model's tokenizer has no mask token to hide words behind: pretrain=none")
         temporary = folder.with_suffix(".partial")
         shutil.rmtree(temporary, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,10 +13,13 @@ from sluice.training.settings import Loop
 
 
 class Pretrain(Loop):
-    """Masked language modelling on unlabelled text."""
+    """Learning from unlabelled text."""
 
     enabled: bool = True
     """false: the model starts from its own weights."""
+    objective: Literal["mlm", "causal", "spans"] = "mlm"
+    """mlm: hidden tokens, by an encoder. causal: the next token, by a decoder. spans: what was taken out, by an
+    encoder-decoder."""
     corpus: str | tuple[str, ...] | None = None
     """Glob patterns of JSONL, Parquet or text files, also `.gz`; null: the unlabelled text of the data source."""
     column: str = Field("text", min_length=1)
@@ -26,7 +30,7 @@ class Pretrain(Loop):
     sequence_length: int = Field(128, ge=8, le=8192)
     """Tokens in a sequence; a model that takes fewer (`task.max_length`) gets fewer."""
     mask_share: float = Field(0.3, gt=0, le=0.9)
-    """Share of the tokens that are hidden and have to be guessed."""
+    """Share of the tokens that are hidden or taken out and have to be guessed; causal: all are."""
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     evaluations: int = Field(5, ge=1)

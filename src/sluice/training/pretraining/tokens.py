@@ -104,6 +104,12 @@ def sample(corpus: Corpus, characters: int, seed: int) -> Iterator[str]:
     return (text for _, text in kept)
 
 
+def end_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that stands after each document."""
+    found: int = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
+    return found
+
+
 def tokenize(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, folder: Path, *, buffer: int, seed: int) -> Tokens:
     """Fill `folder` with the corpus' tokens; shards that an earlier, killed call finished are not read again."""
     kind = "uint16" if len(tokenizer) <= 1 << 16 else "uint32"
@@ -147,11 +153,13 @@ def _write_shard(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     rng, waiting, held_so_far, count = random.Random(part.name), iter(documents), 0, 0
+    end = end_of(tokenizer)
     with (temporary / TRAIN).open("wb") as train, (temporary / HELD).open("wb") as held:
         while block := list(islice(waiting, BLOCK)):
             encoded = tokenizer(block, return_attention_mask=False, return_token_type_ids=False, verbose=False)
             count += len(block)
-            for ids in encoded["input_ids"]:
+            for marked in encoded["input_ids"]:
+                ids = marked if marked[-1:] == [end] else [*marked, end]
                 out = held_so_far < held_tokens and rng.random() < HELD_SHARE
                 held_so_far += len(ids) * out
                 np.array(ids, kind).tofile(held if out else train)

@@ -1,10 +1,9 @@
-"""The transformers Trainer as pretraining uses it: masks drawn in the step, our loss, held-out text measured."""
+"""The transformers Trainer as pretraining uses it: drawn in the step what is to be guessed, held-out text measured."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +15,22 @@ from transformers.trainer_callback import ProgressCallback
 from sluice.training.arguments import arguments, checkpoint_interval
 from sluice.training.keeper import Keeper
 from sluice.training.precision import resolve_precision
-from sluice.training.pretraining.loss import hidden_only, hide, masked_loss
+from sluice.training.pretraining.objectives import Objective
 from sluice.training.pretraining.settings import Pretrain
 from sluice.training.pretraining.tokens import Ids, Order
 from sluice.training.reporter import Log, reporter
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 class PreTrainer(Trainer):
     """A Trainer whose steps follow from the seed and the step alone, so that a killed run repeats them exactly."""
 
-    def __init__(self, settings: Pretrain, tokenizer: PreTrainedTokenizerBase, **options: Any) -> None:
+    def __init__(self, settings: Pretrain, objective: Objective, **options: Any) -> None:
         super().__init__(**options)
         self.settings = settings
-        self.hide = partial(
-            hide, share=settings.mask_share, mask=tokenizer.mask_token_id, special=tokenizer.all_special_ids
-        )
+        self.objective = objective
         self.model_accepts_loss_kwargs = False  # the loss is a plain mean
 
     def autocast(self) -> torch.autocast:
@@ -46,16 +43,15 @@ class PreTrainer(Trainer):
         return Order(len(self.train_dataset), draws, self.settings.seed)
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
-        """Draw masks here and not in the collator, which runs a batch ahead: a resumed run must draw the same."""
-        ids, labels = self.hide(inputs["input_ids"])
+        """Draw here and not in the collator, which runs a batch ahead: a resumed run must draw the same."""
         with self.autocast():
-            return model(input_ids=ids, labels=labels).loss
+            return self.objective.loss(model, inputs["input_ids"])
 
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
         """Measure the held-out sequences; Trainer's own way would gather the scores of the whole vocabulary."""
         ids = torch.from_numpy(self.eval_dataset.astype(np.int64)).to(self.args.device)
         with self.autocast():
-            figures = measure(self.model, torch.split(ids, 2 * self.settings.batch_size), self.hide)
+            figures = measure(self.model, torch.split(ids, 2 * self.settings.batch_size), self.objective)
         named = {f"eval_{name}": value for name, value in figures.items()}
         self.log({**named})
         return named
@@ -63,7 +59,7 @@ class PreTrainer(Trainer):
 
 def make_trainer(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    objective: Objective,
     train: Ids,
     held_out: Ids,
     settings: Pretrain,
@@ -71,14 +67,11 @@ def make_trainer(
     log: Log,
 ) -> PreTrainer:
     """A Trainer over mapped token sequences, shapes (sequences, length)."""
-    # ModernBERT then computes the vocabulary's scores for hidden tokens only: a step takes 0.4 of the time. Set on the
-    # model and not in its configuration, which is saved and would surprise whoever opens the folder.
-    model.sparse_prediction = True
-    model.loss_function = masked_loss
+    objective.ready(model)
     steps = total_steps(settings, len(train))
     trainer = PreTrainer(
         settings,
-        tokenizer,
+        objective,
         model=model,
         args=_arguments(settings, steps, folder),
         train_dataset=train,
@@ -91,18 +84,17 @@ def make_trainer(
     return trainer
 
 
-def measure(model: Any, batches: Sequence[torch.Tensor], hide: Any) -> dict[str, float]:
-    """Loss (nats), accuracy and perplexity of guessing hidden tokens, the same ones every time it is asked.
+def measure(model: Any, batches: Sequence[torch.Tensor], objective: Objective) -> dict[str, float]:
+    """Loss (nats), accuracy and perplexity of guessing tokens, the same ones every time it is asked.
 
-    The perplexity is that of several tokens hidden at once, so above what hiding one at a time would give.
+    Of hidden tokens, the perplexity is that of several at once, so above what hiding one at a time would give.
     """
     model.eval()
     generator = torch.Generator(batches[0].device).manual_seed(0)
     loss = right = count = 0.0
     with torch.no_grad():
         for batch in batches:
-            ids, labels = hide(batch, generator=generator)
-            logits, wanted = hidden_only(model(input_ids=ids, labels=labels).logits, labels)
+            logits, wanted = objective.scores(model, batch, generator)
             loss += torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum").item()
             right += (logits.argmax(dim=-1) == wanted).sum().item()
             count += len(wanted)

@@ -1,0 +1,208 @@
+"""Decoders: rows packed side by side, losses of answers alone, answers that stop and depend on nothing else."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.inference.bundle import Bundle, Lineage
+from sluice.inference.engine import TorchEngine
+from sluice.inference.predictor import Predictor
+from sluice.models.decoder import Decoder
+from sluice.tasks.chat import Chat, grounded
+from sluice.tasks.generation import CausalLM, GenerationOptions
+from sluice.tasks.packing import bins_of, packed
+from sluice.tasks.task import IGNORED
+from sluice.training.fit import fit
+from sluice.training.rows import Rows
+from sluice.training.settings import Train
+
+CHAT, PLAIN = Chat(max_length=40, max_new_tokens=8), CausalLM(max_length=40, max_new_tokens=8)
+SPEC = Decoder(vocabulary=400, hidden=48, layers=2, heads=2, key_value_heads=1, feed_forward=96, context=96)
+THINGS = ["gate", "river", "boat", "lock", "bridge", "mill"]
+TALK = [
+    {"role": "user", "content": "here"},
+    {"role": "assistant", "content": "it is the here"},
+    {"role": "user", "content": "and the two boat here"},
+]
+
+
+def make_rows(count: int, seed: int = 0) -> dict[str, list[str]]:
+    """The answer to a prompt is the thing that it names."""
+    rng = random.Random(seed)
+    rows: dict[str, list[str]] = {"prompt": [], "answer": []}
+    for _ in range(count):
+        thing = rng.choice(THINGS)
+        words = rng.choices(["the", "old", "new", "of", "two", "here"], k=rng.randint(1, 7))
+        words.insert(rng.randint(0, len(words)), thing)
+        said = " ".join(words)
+        earlier = [{"role": "user", "content": "here"}, {"role": "assistant", "content": "it is the here"}]
+        talk = [*earlier, {"role": "user", "content": said}]
+        rows["prompt"].append(json.dumps(talk) if rng.random() < 0.3 else said)
+        rows["answer"].append(f"it is the {thing}\na {thing}")
+    return rows
+
+
+def make_texts(count: int, seed: int = 0) -> dict[str, list[str]]:
+    rows = make_rows(count, seed)
+    return {"text": [f"{prompt} is there" for prompt in CHAT.texts(rows)]}
+
+
+def learn(task: Chat | CausalLM, make, folder: Path, **settings) -> Path:
+    """A bundle that learnt a toy task."""
+    from transformers import set_seed
+
+    rows = make(256)
+    tokenizer = SPEC.tokenizer(task.corpus(rows), task.max_length)
+    known = Rows.of(task, tokenizer, rows, [])
+    set_seed(0)
+    model = SPEC.model(task.model_class(), [], tokenizer, known.ids)
+    plain = {"label_smoothing": 0.0, "token_dropout": 0.0, "precision": "fp32", **settings}
+    chosen = Train.model_validate({"learning_rate": 5e-3, "epochs": 24, "batch_size": 16, "evaluations": 2, **plain})
+    validation = Rows.of(task, tokenizer, make(40, seed=1), [])
+    fitted = fit(
+        model, tokenizer, task, known, validation, [], chosen,
+        seed=0, folder=folder / "checkpoints", checkpoint=None, log=lambda values, step: None,
+    )  # fmt: skip
+    bundle = folder / "bundle"
+    fitted.model.save_pretrained(bundle)
+    tokenizer.save_pretrained(bundle)
+    task.export(bundle)
+    lineage = Lineage(data="d" * 64, split="e" * 64, config="f" * 64, git="none")
+    fields = {"max_length": 40, "max_new_tokens": 8}
+    Bundle(task=task.name, fields=fields, labels=(), lineage=lineage).write(bundle)
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def chatty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return learn(CHAT, make_rows, tmp_path_factory.mktemp("chat"))
+
+
+@pytest.fixture(scope="module")
+def predictor(chatty: Path) -> Predictor:
+    return Predictor(chatty, TorchEngine())
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40))
+def test_every_row_is_in_one_sequence_and_none_is_too_full(lengths: list[int]):
+    bins = bins_of(lengths, max(lengths))
+    assert sorted(row for own in bins for row in own) == list(range(len(lengths)))
+    assert all(sum(lengths[row] for row in own) <= max(lengths) for own in bins)
+
+
+def test_rows_that_share_a_sequence_do_not_see_each_other():
+    rows = make_rows(24)
+    tokenizer = SPEC.tokenizer(CHAT.corpus(rows), CHAT.max_length)
+    model = SPEC.model(CHAT.model_class(), [], tokenizer, []).eval()
+    encoded = CHAT.encode(tokenizer, CHAT.lessons(rows))
+    targets = CHAT.targets(tokenizer, encoded, rows, [])
+    listed = [{"input_ids": one.ids, "labels": own} for one, own in zip(encoded, targets, strict=True)]
+    together = packed(listed, 8, tokenizer.pad_token_id)
+    assert len(together["input_ids"]) < len(encoded) / 4
+    wanted = together.pop("labels")
+    with torch.no_grad():
+        found = CHAT.losses(CHAT.scores(model, together, wanted), wanted, 0.0)
+        alone = []
+        for one in encoded:
+            logits = model(input_ids=torch.tensor([one.ids])).logits[0, :-1]
+            each = torch.nn.functional.cross_entropy(logits, torch.tensor(one.ids[1:]), reduction="none")
+            alone += each[[at - 1 for at in one.positions]].tolist()
+    assert sorted(found.tolist()) == pytest.approx(sorted(alone), rel=1e-4)
+    assert (wanted != IGNORED).sum() == sum(len(one.positions) for one in encoded)
+
+
+def test_only_answers_have_targets():
+    rows = make_rows(4)
+    tokenizer = SPEC.tokenizer(CHAT.corpus(rows), CHAT.max_length)
+    encoded = CHAT.encode(tokenizer, CHAT.lessons(rows))
+    for one, own, answer in zip(encoded, CHAT.targets(tokenizer, encoded, rows, []), rows["answer"], strict=True):
+        learnt = [token for token in own if token != IGNORED]
+        assert tokenizer.decode(learnt) == f" {answer.partition(chr(10))[0]}</s>"
+        assert one.ids[-len(learnt) :] == learnt
+
+
+def test_it_says_what_it_learnt_and_stops(predictor: Predictor):
+    rows = make_rows(40, seed=1)
+    outputs = CHAT.observe(predictor.outputs, rows)
+    figures = CHAT.metrics(outputs, [], CHAT.references(rows))
+    assert figures["exact"] > 0.95
+    assert figures["finished"] == 1.0
+    assert figures["perplexity"] < 1.1
+    (said,) = predictor.predict(["here is the old gate"]).results
+    assert said.model_dump() == {"text": "it is the gate", "finished": True, "truncated": False}
+    (short,) = predictor.predict(["here is the old gate"], GenerationOptions(max_new_tokens=2)).results
+    assert (short.text, short.finished) == ("it is", False)
+    (stopped,) = predictor.predict(["here is the old gate"], GenerationOptions(stop=["gate"])).results
+    assert (stopped.text, stopped.finished) == ("it is the", True)
+
+
+def test_a_conversation_goes_on(predictor: Predictor):
+    (said,) = predictor.predict([json.dumps(TALK)]).results
+    assert said.text == "it is the boat"
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(predictor: Predictor):
+    texts = [*make_rows(12, seed=2)["prompt"], "the old mill " * 30]
+    for options in (None, GenerationOptions(temperature=2.0, seed=5)):
+        together = [result.text for result in predictor.predict(texts, options).results]
+        assert together == [predictor.predict([text], options).results[0].text for text in texts]
+
+
+def test_a_seed_draws_the_same_and_others_draw_otherwise(predictor: Predictor):
+    drawn = [
+        predictor.predict(["the old mill"], GenerationOptions(temperature=5.0, seed=seed)).results[0].text
+        for seed in (1, 1, *range(2, 8))
+    ]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) > 3
+    (narrow,) = predictor.predict(["the old mill"], GenerationOptions(temperature=5.0, top_p=0.01)).results
+    assert narrow.text == "it is the mill"
+
+
+def test_draws_follow_the_softmax():
+    from sluice.tasks.sampling import _processors
+
+    scores = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).repeat(2000, 1)
+    noise = _processors(1.0, 1.0, 0, 1)[-1]
+    counts = torch.bincount(torch.stack([noise(None, row[None]).argmax() for row in scores]), minlength=3) / 2000
+    assert counts.tolist() == pytest.approx([0.5, 0.3, 0.2], abs=0.04)
+
+
+def test_others_open_it(chatty: Path):
+    from transformers import pipeline
+
+    writer = pipeline("text-generation", str(chatty))
+    said = writer([{"role": "user", "content": "here is the old gate"}], max_new_tokens=8, do_sample=False)
+    assert said[0]["generated_text"][-1]["content"].strip() == "it is the gate"
+
+
+def test_plain_text_is_weighed_and_continued(tmp_path: Path):
+    predictor = Predictor(learn(PLAIN, make_texts, tmp_path, epochs=8), TorchEngine())
+    rows = make_texts(40, seed=1)
+    outputs = PLAIN.observe(predictor.outputs, rows)
+    figures = PLAIN.metrics(outputs, [], rows["text"])
+    baselines = PLAIN.baselines(make_texts(256), rows)
+    others = {
+        name: PLAIN.tally(answers, rows["text"], []).exact()["bits_per_byte"]
+        for name, answers in {**baselines.trivial, **baselines.strong}.items()
+    }
+    assert figures["bits_per_byte"] < others["byte_frequencies"] / 2
+    assert others["5_gram_of_bytes"] < others["byte_frequencies"]
+    (said,) = predictor.predict(["the old gate is"]).results
+    assert said.text == "there"
+
+
+def test_adapters_are_merged(tmp_path: Path):
+    bundle = learn(CHAT, make_rows, tmp_path, lora={"rank": 4}, epochs=1)
+    assert not list(bundle.glob("adapter*"))
+    (said,) = Predictor(bundle, TorchEngine()).predict(["the old mill"]).results
+    assert said.text
+
+
+def test_passages_are_numbered():
+    assert grounded("why?", ["one", "two"]) == "[1] one\n[2] two\nAnswer from these passages: why?"
