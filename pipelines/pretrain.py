@@ -78,12 +78,13 @@ def report_lines(record: dict[str, Any]) -> list[str]:
     """A short table for people: what was read, what was left out, what was learnt."""
     left_out = "  ".join(f"{reason} {count:,}" for reason, count in record["left_out"].items() if count)
     held_out = record["held_out"]
+    named = {"loss": "{:.3f}", "accuracy": "{:.3f}", "perplexity": "{:,.1f}", "pseudo_perplexity": "{:,.1f}"}
+    shown = "  ".join(f"{name} {form.format(held_out[name])}" for name, form in named.items() if name in held_out)
     return [
         f"corpus    {record['documents']:,} documents, {record['corpus_tokens']:,} tokens",
         *([f"left out  {left_out}"] if left_out else []),
         f"read      {record['tokens_seen']:,} tokens at {record['tokens_per_s']:,.0f} a second",
-        f"held out  loss {held_out['loss']:.3f}  accuracy {held_out['accuracy']:.3f}  "
-        f"perplexity {held_out['perplexity']:,.1f}",
+        f"held out  {shown}",
     ]
 
 

@@ -15,7 +15,7 @@ from sluice.registry.versions import find
 from tests.conftest import REPOSITORY
 from tests.e2e.conftest import House
 from tests.e2e.test_way import serving
-from tests.model import test_seq2seq, test_token_classification
+from tests.model import test_generation, test_seq2seq, test_token_classification
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +42,21 @@ def translations(count: int, seed: int = 0) -> dict[str, list[str]]:
     }
 
 
+def pairs(count: int, seed: int = 0) -> dict[str, list[str]]:
+    """Questions that name a thing, and the passages about it."""
+    rows = test_seq2seq.make_rows(count, seed)
+    things = [cell.partition("\n")[0].removeprefix("about the ") for cell in rows["summary"]]
+    return {"query": rows["document"], "passage": [f"all that is known of the {thing}" for thing in things]}
+
+
+def scored(count: int, seed: int = 0) -> dict[str, list[str]]:
+    """Pairs of texts that are alike where they name the same thing."""
+    one, other = test_seq2seq.make_rows(count, seed), test_seq2seq.make_rows(count, seed + 1)
+    alike = [str(float(a == b) * 5) for a, b in zip(one["summary"], other["summary"], strict=True)]
+    return {"text_a": one["document"], "text_b": other["document"], "score": alike}
+
+
+SMALL = ("model.hidden=48", "model.heads=2", "model.feed_forward=96", "model.layers=2")
 WAYS = [
     Way(
         "token_classification",
@@ -68,6 +83,40 @@ WAYS = [
         lambda answer: answer["text"] == "this is all about the boat",
         "translate",
         ("model.hidden=48", "model.layers=1", "model.decoder_layers=1", "model.heads=2", "model.feed_forward=64"),
+    ),
+    Way(
+        "chat",
+        "decoder",
+        test_generation.make_rows,
+        "two of the old boat",
+        lambda answer: answer["text"].startswith("it is the"),
+        "chat",
+        (*SMALL, "model.key_value_heads=1"),
+    ),
+    Way(
+        "causal_lm",
+        "decoder",
+        test_generation.make_texts,
+        "two of the old boat is",
+        lambda answer: answer["text"].startswith("there"),
+        "generate",
+        (*SMALL, "model.key_value_heads=1"),
+    ),
+    Way(
+        "embedding",
+        "tiny",
+        pairs,
+        "two of the old boat",
+        lambda answer: sum(one * one for one in answer["embedding"]) == pytest.approx(1, abs=1e-4),
+        "embed",
+    ),
+    Way(
+        "similarity",
+        "tiny",
+        scored,
+        "two of the old boat",
+        lambda answer: sum(one * one for one in answer["embedding"]) == pytest.approx(1, abs=1e-4),
+        "embed",
     ),
 ]
 

@@ -206,3 +206,18 @@ def test_adapters_are_merged(tmp_path: Path):
 
 def test_passages_are_numbered():
     assert grounded("why?", ["one", "two"]) == "[1] one\n[2] two\nAnswer from these passages: why?"
+
+
+def test_what_a_writer_has_to_keep(predictor: Predictor, tmp_path: Path):
+    from sluice.evaluation.behaviour import shares, try_cases
+    from sluice.evaluation.casefile import Cases
+
+    path = tmp_path / "cases.yaml"
+    path.write_text(
+        "cases:\n- name: all\n  kind: writing\n  texts: [here is the old gate, the mill]\n"
+        "  must: [stops, max_tokens, deterministic, seeded, no_echo]\n"
+    )
+    tried = try_cases(predictor, Cases.read(path))
+    assert len(tried) == 10
+    assert [one for one in tried if not one.outcome.holds] == []
+    assert shares(tried) == {"writing": 1.0}

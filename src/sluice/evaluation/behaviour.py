@@ -10,7 +10,8 @@ from typing import Any
 
 from sluice.errors import UserError
 from sluice.evaluation.casefile import Cases
-from sluice.evaluation.cases import Case, Outcome, Reaction
+from sluice.evaluation.cases import Case, LabelCase, Outcome, Reaction, Writing
+from sluice.evaluation.writing import Writer
 from sluice.inference.predictor import Predictor
 
 
@@ -27,9 +28,11 @@ class Tried:
 def try_cases(predictor: Predictor, cases: Cases) -> list[Tried]:
     """Every check of every case; each distinct text is predicted once."""
     cases.check_labels(predictor.bundle.labels)
-    planned = [(case, text, variant) for case in cases.cases for text, variant in case.checks()]
+    labelled = [case for case in cases.cases if isinstance(case, LabelCase)]
+    planned = [(case, text, variant) for case in labelled for text, variant in case.checks()]
     said = _react(predictor, list(dict.fromkeys(text for _, *pair in planned for text in pair)))
-    return [Tried(case, text, variant, case.judge(said[text], said[variant])) for case, text, variant in planned]
+    tried = [Tried(case, text, variant, case.judge(said[text], said[variant])) for case, text, variant in planned]
+    return [*tried, *(one for case in cases.cases if isinstance(case, Writing) for one in _write(predictor, case))]
 
 
 def shares(tried: list[Tried]) -> dict[str, float]:
@@ -57,6 +60,18 @@ def write_csv(path: Path, tried: list[Tried], keep_texts: bool) -> None:
             outcome = one.outcome
             held = "yes" if outcome.holds else "NO"
             writer.writerow([held, one.case.kind, one.case.name, outcome.expected, outcome.found, *texts])
+
+
+def _write(predictor: Predictor, case: Writing) -> list[Tried]:
+    if not predictor.task.worded:
+        raise UserError(f"the case '{case.name}' is about texts, which task={predictor.task.name} does not write")
+    texts = [one for text in case.texts for one in case.spelt_out(text)]
+    writer = Writer(predictor)
+    return [
+        Tried(case, text, promise, outcome)
+        for promise in case.must
+        for text, outcome in zip(texts, writer.judge(promise, texts), strict=True)
+    ]
 
 
 def _react(predictor: Predictor, texts: list[str]) -> dict[str, Reaction]:

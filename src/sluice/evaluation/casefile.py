@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import ValidationError
 
 from sluice.errors import UserError
-from sluice.evaluation.cases import AnyCase, Case
+from sluice.evaluation.cases import AnyCase, Case, LabelCase, Writing
 from sluice.part import Part
 
 if TYPE_CHECKING:
@@ -85,9 +85,8 @@ def _explain(path: Path, root: yaml.Node | None, error: ValidationError) -> str:
 
 
 def _fields(kind: str) -> list[str]:
-    return next(
-        list(one.model_fields) for one in Case.__subclasses__() if kind in get_args(one.model_fields["kind"].annotation)
-    )
+    kinds: list[type[Case]] = [*LabelCase.__subclasses__(), Writing]
+    return next(list(one.model_fields) for one in kinds if kind in get_args(one.model_fields["kind"].annotation))
 
 
 def _line(node: Any, place: Sequence[str | int]) -> int:

@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from sluice.evaluation.perturbations import PERTURBATIONS, Perturbation
 from sluice.part import Part
 
+Promise = Literal["stops", "max_tokens", "deterministic", "seeded", "no_echo"]
+"""What an answer that is written has to keep."""
 MOST = 10_000
 """Checks that one case may grow to."""
 
@@ -83,10 +85,6 @@ class Case(Part, ABC):
     def checks(self) -> list[tuple[str, str]]:
         """Pairs of a text and its variant; a text that has none stands beside itself."""
 
-    @abstractmethod
-    def judge(self, plain: Reaction, varied: Reaction) -> Outcome:
-        """What the answers to a pair come to."""
-
     def spelt_out(self, text: str) -> list[str]:
         """The texts that a text with placeholders stands for."""
         names = self._placeholders(text)
@@ -99,7 +97,15 @@ class Case(Part, ABC):
         return sorted(found)
 
 
-class MinimumFunctionality(Case):
+class LabelCase(Case, ABC):
+    """A case about labels and their probabilities."""
+
+    @abstractmethod
+    def judge(self, plain: Reaction, varied: Reaction) -> Outcome:
+        """What the answers to a pair come to."""
+
+
+class MinimumFunctionality(LabelCase):
     """Simple texts that every model worth its name gets right."""
 
     kind: Literal["minimum_functionality"]
@@ -120,7 +126,7 @@ class MinimumFunctionality(Case):
         return Outcome(varied.answer == self.expect, self.expect, f"{varied.answer} {varied.certainty:.3f}")
 
 
-class Invariance(Case):
+class Invariance(LabelCase):
     """Texts whose variants must get the same answer: other fillings, `variants`, and named changes."""
 
     kind: Literal["invariance"]
@@ -154,7 +160,7 @@ class Invariance(Case):
         return Outcome(holds, f"{plain.answer} {plain.certainty:.3f}{near}", f"{varied.answer} {varied.certainty:.3f}")
 
 
-class Direction(Case):
+class Direction(LabelCase):
     """Words that, added at the end, must move the probability of a label."""
 
     kind: Literal["direction"]
@@ -186,5 +192,17 @@ class Direction(Case):
         )
 
 
-AnyCase = Annotated[MinimumFunctionality | Invariance | Direction, Field(discriminator="kind")]
+class Writing(Case):
+    """Prompts whose answers must keep promises, whatever they say: see `sluice.evaluation.writing`."""
+
+    kind: Literal["writing"]
+    must: Annotated[tuple[Promise, ...], BeforeValidator(_listed)] = Field(min_length=1)
+    """stops, max_tokens, deterministic, seeded, no_echo."""
+
+    def checks(self) -> list[tuple[str, str]]:
+        """Each text with each promise."""
+        return [(one, promise) for text in self.texts for one in self.spelt_out(text) for promise in self.must]
+
+
+AnyCase = Annotated[MinimumFunctionality | Invariance | Direction | Writing, Field(discriminator="kind")]
 """A case of the kind that it names."""

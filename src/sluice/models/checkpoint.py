@@ -49,6 +49,15 @@ class Checkpoint(ModelSpec):
         options = {**self.options(), **label_maps(labels)}
         return self._load(model_class, dtype=torch.float32, ignore_mismatched_sizes=True, **options)
 
+    def bare(self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Any:
+        """By its configuration alone."""
+        import torch
+        from transformers import AutoConfig
+
+        config = self._load(AutoConfig, **label_maps(labels))
+        with torch.device("meta"):
+            return model_class.from_config(config)
+
     def options(self) -> dict[str, Any]:
         """What of the checkpoint's configuration is to be otherwise."""
         return {}

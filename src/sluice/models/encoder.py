@@ -79,6 +79,12 @@ class Encoder(ModelSpec):
             self._start_embeddings(model, tokenizer, ids)
         return model
 
+    def bare(self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Any:
+        """Without starting values, which take no memory of their own."""
+        if self.embeddings == "random":
+            return super().bare(model_class, labels, tokenizer)
+        return self.model_copy(update={"embeddings": "random"}).bare(model_class, labels, tokenizer)
+
     def backbone(self) -> ModelSpec:
         """Without dropout: there is far more text than the model could learn by heart."""
         return self.model_copy(update={"embedding_dropout": 0.0, "classifier_dropout": 0.0})

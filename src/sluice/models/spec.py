@@ -43,6 +43,13 @@ class ModelSpec(Part, ABC):
         Seed torch before: new weights are drawn.
         """
 
+    def bare(self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Any:
+        """The same model without memory for its weights: to count what it would take."""
+        import torch
+
+        with torch.device("meta"):
+            return self.model(model_class, labels, tokenizer, [])
+
     def backbone(self) -> ModelSpec:
         """What of this recipe pretraining depends on: recipes that agree in it share one pretraining."""
         return self

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sluice.inference.bundle import Lineage
 
 BUNDLE = "bundle"
+SHARD = "2GB"
+"""Weights of larger models are saved in files of at most so much."""
 CHECKPOINTS = "checkpoints"
 """What a training that is cut off goes on from; whoever called removes it when all is recorded."""
 
@@ -80,6 +82,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     from sluice.data.inspection.lengths import check_lengths, limit_of, token_lengths
     from sluice.data.prepare import load
     from sluice.training.arguments import check_choices
+    from sluice.training.memory import WORTH_TELLING, check_memory
 
     check_choices(job.settings)
     task, spec = job.task, job.spec
@@ -91,6 +94,9 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     sides = {"train": train, "validation": validation, "test": rows["test"].to_dict()}
     lengths = token_lengths(tokenizer, task, sides, {"train": known.encoded, "validation": unseen.encoded})
     read = check_lengths(lengths, limit_of(tokenizer, task), job.checks, job.folder)
+    need = check_memory(spec, task, labels, tokenizer, known.lengths, job.settings)
+    if need.total > WORTH_TELLING and os.environ.get("RANK", "0") == "0":
+        print(f"memory  {need}", flush=True)
     set_seed(job.seed)
     model = spec.model(task.model_class(), labels, tokenizer, known.ids)
     fitted = fit(
@@ -107,7 +113,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
         log=log,
     )
     if os.environ.get("RANK", "0") == "0":
-        fitted.model.save_pretrained(job.folder / BUNDLE)
+        fitted.model.save_pretrained(job.folder / BUNDLE, max_shard_size=SHARD)
         tokenizer.save_pretrained(job.folder / BUNDLE)
         task.export(job.folder / BUNDLE)
     return {

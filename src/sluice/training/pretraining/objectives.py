@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Kind = Literal["mlm", "causal", "spans"]
 SPAN = 3
 """Mean tokens of a span that is taken out (Raffel et al. 2020)."""
+ALONE = 16
+"""Sequences whose tokens are hidden one at a time."""
 
 
 class Objective(ABC):
@@ -41,6 +43,10 @@ class Objective(ABC):
 
     def ready(self, model: PreTrainedModel) -> None:  # noqa: B027 - most have nothing to do
         """Set a model up for learning, without a trace in its configuration."""
+
+    def final_figures(self, model: PreTrainedModel, ids: torch.Tensor) -> dict[str, float]:
+        """What is measured once, when all is learnt, on held-out sequences."""
+        return {}
 
     def loss(self, model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy."""
@@ -75,6 +81,19 @@ class Masked(Objective):
         hidden, labels = self._hide(ids)
         loss: torch.Tensor = model(input_ids=hidden, labels=labels).loss
         return loss
+
+    def final_figures(self, model: PreTrainedModel, ids: torch.Tensor) -> dict[str, float]:
+        """Perplexity of each token where all others are seen (Salazar et al. 2020), on the first sequences."""
+        losses = []
+        special = torch.tensor(self.tokenizer.all_special_ids, device=ids.device)
+        for row in ids[:ALONE]:
+            places = (~torch.isin(row, special)).nonzero()
+            hidden = row.repeat(len(places), 1).scatter(1, places, self.tokenizer.mask_token_id)
+            labels = torch.full_like(hidden, IGNORED).scatter(1, places, row[places])
+            with torch.no_grad():
+                logits, right = hidden_only(model(input_ids=hidden, labels=labels).logits, labels)
+            losses.append(torch.nn.functional.cross_entropy(logits.float(), right, reduction="none"))
+        return {"pseudo_perplexity": torch.cat(losses).mean().exp().item()}
 
     def _hide(self, ids: torch.Tensor, generator: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         mask, special = self.tokenizer.mask_token_id, self.tokenizer.all_special_ids

@@ -73,7 +73,7 @@ def pretrain(
         "tokens_seen": steps * in_step,
         "tokens_per_s": (steps - resumed) * in_step / seconds,
         "resumed_from": resumed or None,
-        "held_out": {name.removeprefix("eval_"): value for name, value in trainer.evaluate().items()},
+        "held_out": trainer.conclude(),
         "curve": [[entry["step"], entry["loss"]] for entry in trainer.state.log_history if "loss" in entry],
     }
 

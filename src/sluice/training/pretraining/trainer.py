@@ -47,6 +47,14 @@ class PreTrainer(Trainer):
         with self.autocast():
             return self.objective.loss(model, inputs["input_ids"])
 
+    def conclude(self) -> dict[str, float]:
+        """Figures of the held-out sequences when all is learnt."""
+        named = {name.removeprefix("eval_"): value for name, value in self.evaluate().items()}
+        self.model.eval()
+        ids = torch.from_numpy(self.eval_dataset.astype(np.int64)).to(self.args.device)
+        with self.autocast():
+            return {**named, **self.objective.final_figures(self.model, ids)}
+
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
         """Measure the held-out sequences; Trainer's own way would gather the scores of the whole vocabulary."""
         ids = torch.from_numpy(self.eval_dataset.astype(np.int64)).to(self.args.device)

@@ -1,0 +1,112 @@
+"""How much memory a training will take, told before it starts, and refused where it cannot fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sluice.errors import UserError
+from sluice.models.spec import ModelSpec
+from sluice.tasks.task import Task
+from sluice.training.settings import Lora, Train
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+WEIGHT, GRADIENT, ADAM = 4, 4, 8
+"""Bytes a parameter, of one that learns all three: weights are kept in float32."""
+KEPT, KEPT_RECOMPUTED = 200, 4
+"""Bytes that a layer keeps for its backward pass, by token and unit of its width: 140 to 200 were measured for encoders
+and decoders of 256 and 512 units in float32. With gradient checkpointing its input alone, and all of one layer."""
+SCORES = 12
+"""Bytes a score of the vocabulary: the score, its softmax and its gradient."""
+WORTH_TELLING = 1 << 30
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes, by what they are for."""
+
+    weights: int
+    learning: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.weights + self.learning + self.activations
+
+    def __str__(self) -> str:
+        parts = {"weights": self.weights, "gradients and optimizer": self.learning, "activations": self.activations}
+        told = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in parts.items())
+        return f"about {self.total / 2**30:.1f} GiB ({told})"
+
+
+def check_memory(
+    spec: ModelSpec,
+    task: Task,
+    labels: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    lengths: Sequence[int],
+    settings: Train,
+) -> Need:
+    """What the largest batch of rows of these lengths takes. Raises UserError where that is more than is free."""
+    bare = spec.bare(task.model_class(), labels, tokenizer)
+    longest = sum(sorted(lengths, reverse=True)[: settings.batch_size])
+    need = needed(bare, longest, settings, written=task.worded)
+    free = free_memory()
+    if need.total > free:
+        raise UserError(
+            f"this training takes {need}, {free / 2**30:.1f} GiB are free. {_advice(settings)} or a smaller model"
+        )
+    return need
+
+
+def needed(bare: Any, tokens: int, settings: Train, written: bool) -> Need:
+    """Bytes to train a model whose weights need not be there (`meta`), with `tokens` in one forward pass."""
+    parameters = sum(one.numel() for one in bare.parameters())
+    learning = adapters(bare, settings.lora) if settings.lora else parameters
+    config = bare.config.get_text_config()
+    layers = sum(getattr(config, name, 0) or 0 for name in ("num_hidden_layers", "num_decoder_layers"))
+    kept = KEPT + layers * KEPT_RECOMPUTED if settings.gradient_checkpointing else layers * KEPT
+    activations = tokens * config.hidden_size * kept
+    if written:
+        activations += tokens * config.vocab_size * SCORES
+    return Need(
+        weights=WEIGHT * (parameters + (learning if settings.lora else 0)),
+        learning=(GRADIENT + ADAM) * learning,
+        activations=activations,
+    )
+
+
+def adapters(bare: Any, lora: Lora) -> int:
+    """Parameters of the adapters of every linear layer but the head."""
+    head = bare.get_output_embeddings()
+    layers = [one for one in bare.modules() if isinstance(one, torch.nn.Linear) and one is not head]
+    if lora.targets != "all-linear":
+        names = (lora.targets,) if isinstance(lora.targets, str) else lora.targets
+        chosen = {id(one) for name, one in bare.named_modules() if name.rpartition(".")[2] in names}
+        layers = [one for one in layers if id(one) in chosen]
+    return sum(lora.rank * (one.in_features + one.out_features) for one in layers)
+
+
+def free_memory() -> int:
+    """Bytes that are free where the training will run."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def _advice(settings: Train) -> str:
+    """What would make it smaller, the strongest first."""
+    ways = [
+        *([] if settings.lora else ["train.lora='{rank: 16, alpha: 32}'"]),
+        *([] if settings.gradient_checkpointing else ["train.gradient_checkpointing=true"]),
+        f"train.batch_size={max(1, settings.batch_size // 4)} train.accumulation={settings.accumulation * 4}",
+    ]
+    return f"Try {', '.join(ways)}"
