@@ -59,7 +59,7 @@ class Tally:
     embedded: int = 0
     """Texts that went through the model."""
     removed: int = 0
-    """Rows that were there before and are no more."""
+    """Documents that were there before and are no more."""
     ids: set[int] = field(default_factory=set)
 
 
@@ -68,8 +68,6 @@ def build(folder: Path, corpus: Corpus, embed: Embed, settings: Index) -> dict[s
 
     Called again after a kill it goes on: what was committed is not embedded again.
     """
-    import numpy as np
-
     table, tally = Table(folder), Tally()
     start = time.perf_counter()
     before, contents, seen = set(table.keys().tolist()), table.contents(), set[int]()
@@ -82,8 +80,8 @@ def build(folder: Path, corpus: Corpus, embed: Embed, settings: Index) -> dict[s
             progress.show()
     if not tally.passages:
         raise UserError(f"{corpus.name}: no document with any text, {tally.empty:,} empty ones")
-    gone = np.array(sorted(before - seen), np.int64).tolist()
-    tally.removed = len(gone)
+    gone = sorted(before - seen)
+    tally.removed = len({name for name in map(_number, table.ids(gone)) if name not in tally.ids})
     table.remove(gone)
     table.tidy()
     found = approximate(table, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,11 @@ from typing import Any
 from sluice.data.sources.structured import json_object
 from sluice.errors import UserError
 from sluice.search.build import embedded
-from sluice.search.passages import IDEOGRAPH
 from sluice.search.retrieval import measure
-from sluice.search.searcher import Searcher
+from sluice.search.searcher import MORE, Searcher
 
 DEPTH = 1000
 """Documents of a ranking that are looked at."""
-TERM = re.compile(rf"[{IDEOGRAPH}]|[^\W{IDEOGRAPH}]+")
 
 
 @dataclass(frozen=True)
@@ -64,26 +61,12 @@ def compare(searcher: Searcher, judged: Judgements) -> dict[str, dict[str, float
 
 def bm25(searcher: Searcher, queries: Sequence[str]) -> list[list[str]]:
     """The ids of the best documents for each query by the words that they share."""
-    import bm25s
+    from sluice.metrics.bm25 import bm25_rankings
 
-    ids: list[str] = []
-    terms: list[list[str]] = []
-    for batch in searcher.table.column("key", "id", "title", "text"):
-        for row in sorted(batch.to_pylist(), key=lambda row: row["key"]):
-            ids.append(row["id"])
-            terms.append(_terms(embedded(row["title"], row["text"])))
-    ranker = bm25s.BM25()
-    ranker.index(terms, show_progress=False)
-    found = []
-    for query in queries:
-        scores = ranker.get_scores(_terms(query))
-        best = [ids[at] for at in (-scores).argsort(kind="stable").tolist() if scores[at] > 0]
-        found.append(list(dict.fromkeys(best))[:DEPTH])
-    return found
-
-
-def _terms(text: str) -> list[str]:
-    return TERM.findall(text.lower())
+    batches = searcher.table.column("key", "id", "title", "text")
+    rows = sorted((row for batch in batches for row in batch.to_pylist()), key=lambda row: row["key"])
+    found = bm25_rankings([embedded(row["title"], row["text"]) for row in rows], queries, MORE * DEPTH)
+    return [list(dict.fromkeys(rows[at]["id"] for at in ranked))[:DEPTH] for ranked in found.tolist()]
 
 
 def _rows(path: Path, wanted: Sequence[str]) -> list[dict[str, Any]]:

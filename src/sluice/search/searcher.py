@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from sluice.errors import UserError
 from sluice.search.build import Embed
 from sluice.search.store import SHOWN, Table
+from sluice.tasks.task import Task
 from sluice.workspace import MANIFEST
 
 if TYPE_CHECKING:
@@ -32,15 +33,24 @@ class Hit(BaseModel):
     title: str
 
 
+def embeds(task: Task) -> bool:
+    """Whether a task's outputs are vectors to search by."""
+    return task.verb == "embed"
+
+
+def check_embeds(task: Task) -> None:
+    """Raise UserError for a task whose models cannot be searched with."""
+    if not embeds(task):
+        raise UserError(
+            f"a model of task={task.name} gives no vectors to search by: name one that embeds, with name= or version="
+        )
+
+
 def embedder(predictor: Predictor) -> Embed:
     """What turns texts into vectors. Raises UserError for a model that does not."""
     import numpy as np
 
-    task = predictor.task
-    if task.verb != "embed":
-        raise UserError(
-            f"a model of task={task.name} gives no vectors to search by: name one that embeds, with name= and version="
-        )
+    check_embeds(predictor.task)
     return lambda texts: np.stack(predictor.outputs(texts)).astype(np.float32)
 
 

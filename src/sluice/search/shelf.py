@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -41,19 +42,21 @@ def newest(work: Path, bundle: str) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime).parent if found else None
 
 
-def begin(folder: Path, origin: Origin) -> None:
+def begin(folder: Path, origin: Origin) -> bool:
     """Give a new index's folder the rows of the last one whose vectors fit; one that was begun is left as it is.
 
-    Files are linked, not copied: LanceDB never writes to a file again that it has finished.
+    Returns whether it goes on from an index of the same line. Files are linked, not copied: LanceDB never writes to a
+    file again that it has finished.
     """
     if (folder / ORIGIN).exists():
-        return
+        return _read(folder)["continues"] is True
     if (folder / TABLE).exists():
         shutil.rmtree(folder / TABLE)  # half linked
-    for base in _bases(folder.parent, origin):
-        if _take(base, folder):
-            break
-    write_json(folder / ORIGIN, {"vectors": origin.vectors, "line": origin.line})
+    bases = sorted(_bases(folder.parent, origin), key=lambda base: _origin(base).line != origin.line)
+    taken = next((base for base in bases if _take(base, folder)), None)
+    continues = taken is not None and _origin(taken).line == origin.line
+    write_json(folder / ORIGIN, {**vars(origin), "continues": continues})
+    return continues
 
 
 def retire(folder: Path, origin: Origin) -> None:
@@ -92,4 +95,10 @@ def _take(base: Path, folder: Path) -> bool:
 
 
 def _origin(folder: Path) -> Origin:
-    return Origin(**json.loads((folder / ORIGIN).read_text(encoding="utf-8")))
+    told = _read(folder)
+    return Origin(told["vectors"], told["line"])
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    return told

@@ -92,6 +92,14 @@ class Table:
             found |= dict(zip(rows.column(column).to_pylist(), vectors, strict=True))
         return found
 
+    def ids(self, keys: Sequence[int]) -> set[str]:
+        """The documents that rows are of."""
+        found: set[str] = set()
+        for condition in _conditions("key", keys):
+            rows = self.table.search().where(condition).select(["id"]).limit(EVERYTHING).to_arrow()
+            found |= set(rows.column("id").to_pylist())
+        return found
+
     def remove(self, keys: Sequence[int]) -> None:
         """Take rows out."""
         for condition in _conditions("key", keys):
