@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.errors import UserError
 from sluice.search.build import Embed
@@ -31,6 +31,20 @@ class Hit(BaseModel):
     source: str = Field(description="File and line, or the row in a Parquet file.")
     id: str = Field(description="The document's name; its source where it has none.")
     title: str
+
+
+class Found(BaseModel):
+    """The answer for one query."""
+
+    hits: list[Hit] = Field(description="Best first.")
+
+
+class SearchOptions(BaseModel):
+    """What a caller may ask for beside the query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: int = Field(10, ge=1, le=100, description="Hits, at most.")
 
 
 def embeds(task: Task) -> bool:

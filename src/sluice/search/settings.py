@@ -54,7 +54,7 @@ class Index(Part):
 
 
 class Search(Part):
-    """Settings of `make search` and of the service's route."""
+    """Settings of `make search`."""
 
     k: int = Field(10, ge=1, le=1000)
     """Hits, where nobody asks for another number."""
