@@ -15,10 +15,11 @@ from sluice.errors import UserError
 from sluice.files import write_json
 from sluice.search.build import build
 from sluice.search.documents import open_corpus
-from sluice.search.searcher import Searcher
+from sluice.search.searcher import Searcher, check_embeds
 from sluice.search.settings import Index
 from sluice.search.shelf import Origin, begin, newest, retire
 from sluice.search.store import SHOWN, Table
+from sluice.tasks.classification import Classification
 from sluice.workspace import Workspace
 from tests.conftest import REPOSITORY
 from tests.search.vectors import WIDTH, embed, settings, write_documents, write_rows
@@ -107,6 +108,11 @@ def test_two_documents_of_one_id_are_refused(tmp_path: Path):
     path = write_rows(tmp_path / "rows.jsonl", [{"id": "a", "text": "one"}, {"id": "a", "text": "two"}])
     with pytest.raises(UserError, match=r"rows\.jsonl:2: another document has the id 'a' already"):
         make(tmp_path / "index", settings(path))
+
+
+def test_a_model_that_gives_no_vectors_is_refused():
+    with pytest.raises(UserError, match="a model of task=classification gives no vectors to search by"):
+        check_embeds(Classification())
 
 
 def test_nothing_but_empty_documents_is_an_error(tmp_path: Path):
