@@ -83,7 +83,7 @@ bench-kills: $(READY) ## 20 kills at random moments of a training, and whether i
 bench-drift: $(READY) ## how often drift is called where there is none, and what is seen of one value held out
 	@$(RUN) -m tests.bench.drift $(ARGS)
 
-bench-index: $(READY) ## how fast an index is built beside the bare model, and a large one: ARGS="documents=100000"
+bench-index: $(READY) ## how fast an index is built beside the bare model, and a large one: minutes
 	@$(RUN) -m tests.bench.index $(ARGS)
 
 clean: ## remove caches and builds; never touches mlruns/
