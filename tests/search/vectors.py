@@ -26,7 +26,7 @@ def write_documents(path: Path, count: int, seed: int = 0) -> Path:
     return write_rows(path, rows)
 
 
-def write_rows(path: Path, rows: Sequence[dict[str, str]]) -> Path:
+def write_rows(path: Path, rows: Sequence[dict[str, object]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 

@@ -64,11 +64,14 @@ def _next(text: str, spans: list[tuple[int, int]], earliest: int, end: int) -> i
 
 def _paragraph(text: str, spans: list[tuple[int, int]], at: int) -> bool:
     """Whether a blank line stands before word `at`."""
-    return PARAGRAPH.search(text, spans[at - 1][1], spans[at][0]) is not None
+    before, after = spans[at - 1][1], spans[at][0]
+    return after - before > 1 and PARAGRAPH.search(text, before, after) is not None
 
 
 def _sentence(text: str, spans: list[tuple[int, int]], at: int) -> bool:
     """Whether a sentence ends with the word before word `at`."""
     start, end = spans[at - 1]
+    if text[end - 1].isalnum():  # nearly all: the rest costs
+        return False
     apart = end < spans[at][0] or text[end - 1] in "。！？"  # noqa: RUF001
     return apart and SENTENCE.search(text[start:end]) is not None

@@ -34,8 +34,8 @@ class Index(Part):
     """Longest passage in words; what a model does not read of it cannot be found."""
     overlap: int = Field(20, ge=0)
     """Most words that a passage repeats of the one before."""
-    block: int = Field(1024, ge=1)
-    """Passages embedded at once and committed as one: at most so many are lost by a kill."""
+    block: int = Field(4096, ge=1)
+    """Passages embedded at once, sorted by length, and committed as one: at most so many are lost by a kill."""
     ann_from: int = Field(50_000, ge=256)
     """Passages from which an approximate index is built; below, every search is exact."""
     recall: float = Field(0.98, gt=0, le=1)
