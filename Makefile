@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict promote package rollback \
+STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict index search promote package rollback \
     history verify doctor relocate gc backup restore
 
 help: ## list the commands
@@ -34,6 +34,8 @@ crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
 register: ## the same as train
 tune: ## search for better settings on the validation rows; the best becomes conf/experiment/<name>-tuned.yaml
 predict: ## rows of any number through the champion: ARGS="input=rows.csv output=out.parquet"
+index: ## make documents searchable by the champion: ARGS="index.corpus='notes/*.md'"; the default are API docs
+search: ## ask the index: ARGS="query='find the shortest path' k=5"
 promote: ## challenger through the gate; package it; move the champion alias
 package: ## build the Bento of a version: ARGS="version=3"
 rollback: ## champion back to the version before, or ARGS="version=3"
@@ -81,8 +83,11 @@ bench-kills: $(READY) ## 20 kills at random moments of a training, and whether i
 bench-drift: $(READY) ## how often drift is called where there is none, and what is seen of one value held out
 	@$(RUN) -m tests.bench.drift $(ARGS)
 
+bench-index: $(READY) ## how fast an index is built beside the bare model, and a large one: minutes
+	@$(RUN) -m tests.bench.index $(ARGS)
+
 clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift clean $(STAGES)
+.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index clean $(STAGES)

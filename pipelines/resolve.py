@@ -11,18 +11,21 @@ from sluice.errors import UserError
 from sluice.inference.bundle import Bundle
 from sluice.registry.store import Store
 from sluice.registry.versions import CHAMPION, Version, fetch, lookup
+from sluice.search.shelf import newest
 
 
 def describe(store: Store, version: Version, alias: str | None) -> dict[str, Any]:
     """A served version in the form of `serving.slot.SlotDescription`."""
     folder = fetch(store, version)
     bundle = Bundle.read(folder)
+    index = newest(store.root / "work", version.digest)
     return {
         "name": version.name,
         "version": version.number,
         "alias": alias,
         "task": bundle.task,
         "folder": str(folder.absolute()),
+        "index": str(index) if index else None,
         "digest": version.digest,
         "data": bundle.lineage.data,
         "created": version.created,

@@ -1,4 +1,4 @@
-"""The Bento: service, sluice and a copy of the bundle in BentoML's own store, under `name:v<version>`."""
+"""The Bento: service, sluice and copies of the bundle and its index in BentoML's own store, under `name:v<version>`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ LIBRARIES = (
     "safetensors", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 """What the service imports, pinned at the versions that are installed here."""
+SEARCH = ("lancedb", "pyarrow")
+"""What it imports beside these where there is an index."""
 CODE = ("serving", "src/sluice")
 
 
@@ -29,6 +31,7 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
     from bentoml.exceptions import NotFound
 
     logging.getLogger("bentoml").setLevel(logging.ERROR)
+    libraries = [*LIBRARIES, *(SEARCH if slot["index"] else [])]
     tag = f"{slot['name']}:v{slot['version']}"
     with tempfile.TemporaryDirectory(prefix="sluice-bento-") as folder:
         stage = Path(folder)
@@ -41,7 +44,7 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
             version=f"v{slot['version']}",
             labels={"task": slot["task"], "bundle": slot["digest"][:63], "data": slot["data"][:63]},
             python={
-                "packages": [f"{name}=={public_version(name)}" for name in LIBRARIES],
+                "packages": [f"{name}=={public_version(name)}" for name in libraries],
                 "lock_packages": False,
             },
             build_ctx=folder,
@@ -50,10 +53,12 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
 
 
 def _assemble(stage: Path, repository: Path, slot: dict[str, Any], cfg: Config) -> None:
-    """Lay out what the Bento holds: `serving/`, `sluice/`, `bundle/`, `slot.json`, `config.yaml`."""
+    """Lay out what the Bento holds: `serving/`, `sluice/`, `bundle/`, perhaps `index/`, `slot.json`, `config.yaml`."""
     for part in CODE:
         source = repository / part
         shutil.copytree(source, stage / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     link_tree(Path(slot["folder"]), stage / "bundle")
-    write_json(stage / "slot.json", {**slot, "folder": "bundle"})
+    if slot["index"]:
+        link_tree(Path(slot["index"]), stage / "index")
+    write_json(stage / "slot.json", {**slot, "folder": "bundle", "index": "index" if slot["index"] else None})
     write_text(stage / "config.yaml", to_yaml(cfg))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
 from serving.metrics import TEXTS
 from serving.slot import Slot, SlotDescription
+from sluice.inference.predictor import Prediction
 from sluice.inference.settings import Serve
 
 
@@ -38,6 +39,12 @@ class TooLargeError(RefusalError):
     """The request is beyond a limit."""
 
     type = "too_large"
+
+
+class NoIndexError(RefusalError):
+    """A search where nothing has been made searchable."""
+
+    type = "no_index"
 
 
 class OverloadedError(RefusalError):
@@ -75,11 +82,23 @@ class Core:
 
     async def answer(self, request: Request) -> Answer:
         """Predict, or raise a `RefusalError`. Cancelled while it waits, a request is never computed."""
+        return await self._run(request, self.slot.predictor.predict, request.options)
+
+    async def search(self, request: Request, k: int) -> Answer:
+        """The `k` best documents for each text, under the same limits."""
+        if self.slot.searcher is None:
+            raise NoIndexError(
+                f"{self.slot.description.id} has no index to search in. Make one, then start the service again: "
+                f'make index ARGS="name={self.slot.description.name} version={self.slot.description.version}"'
+            )
+        return await self._run(request, self.slot.search, k)
+
+    async def _run(self, request: Request, work: Callable[..., Prediction], option: Any) -> Answer:
         slot = self.slot
         self._check(request, slot)
         if not self._places.acquire(blocking=False):
             raise OverloadedError("too many requests are waiting; try again in a moment")
-        future = self._thread.submit(slot.predictor.predict, request.texts, request.options)
+        future = self._thread.submit(work, request.texts, option)
         future.add_done_callback(lambda _: self._places.release())
         prediction = await asyncio.wrap_future(future)
         TEXTS.labels(slot.description.id).inc(len(request.texts))

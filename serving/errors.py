@@ -14,9 +14,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.core import ModelNotFoundError, OverloadedError, RefusalError, TooLargeError
+from serving.core import ModelNotFoundError, NoIndexError, OverloadedError, RefusalError, TooLargeError
 
-STATUS: dict[type[RefusalError], int] = {ModelNotFoundError: 404, TooLargeError: 413, OverloadedError: 429}
+STATUS: dict[type[RefusalError], int] = {
+    ModelNotFoundError: 404,
+    NoIndexError: 404,
+    TooLargeError: 413,
+    OverloadedError: 429,
+}
 TYPES = {
     404: "not_found",
     405: "method_not_allowed",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 ASIDE = (
-    "root", "tracking_uri", "version", "force", "receipt", "input", "output",
-    "evaluate", "gate", "serve", "tune", "predict",
+    "root", "tracking_uri", "version", "force", "receipt", "input", "output", "query", "k", "queries", "judgements",
+    "evaluate", "gate", "serve", "tune", "predict", "index", "search",
 )  # fmt: skip
 """What says nothing about how a model is made: its values are in no recipe."""
 CHOOSERS = ("experiment", "local", "debug")

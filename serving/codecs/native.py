@@ -10,9 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from serving.core import Core, Request
+from serving.core import Answer, Core, Request
 from serving.errors import ErrorBody
 from serving.slot import Slot
+from sluice.search.searcher import Found, SearchOptions, embeds
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 404, 413, 415, 422, 429, 500, 504)
@@ -69,15 +70,7 @@ def router(core: Core) -> APIRouter:
 
     async def predict(body: TextRequest[Any]) -> Response:
         """One result a text, in the order of the input."""
-        answer = await core.answer(Request(body.input, body.options, body.model))
-        content = TextResponse[Any](
-            model=answer.slot.id,
-            task=answer.slot.task,
-            results=answer.results,
-            usage=Usage(texts=len(answer.results), tokens=answer.tokens),
-        )
-        headers = {"X-Model-Version": answer.slot.id}
-        return Response(content.model_dump_json(), headers=headers, media_type="application/json")
+        return _response(await core.answer(Request(body.input, body.options, body.model)))
 
     # The types follow from the task that is loaded, which no annotation in the source can name.
     example = Body(openapi_examples={"one text": {"value": {"input": task.example}}})
@@ -91,12 +84,45 @@ def router(core: Core) -> APIRouter:
         dependencies=[Depends(_require_json)],
     )
 
+    if embeds(task):
+        _add_search(routes, core, example)
+
     @routes.get("/v1/models", name="models")
     async def models() -> Response:
         """The models that are served, with the digests that lead back to their rows."""
         return JSONResponse({"object": "list", "data": [_model(core.slot)]})
 
     return routes
+
+
+def _add_search(routes: APIRouter, core: Core, example: Any) -> None:
+    """The route of a model by whose vectors documents can be found."""
+
+    async def search(body: TextRequest[SearchOptions]) -> Response:
+        """The documents that are nearest to each text."""
+        options = body.options or SearchOptions()
+        return _response(await core.search(Request(body.input, None, body.model), options.k))
+
+    search.__annotations__["body"] = Annotated[TextRequest[SearchOptions], example]
+    routes.add_api_route(
+        "/v1/search",
+        search,
+        methods=["POST"],
+        name="search",
+        response_model=TextResponse[Found],
+        dependencies=[Depends(_require_json)],
+    )
+
+
+def _response(answer: Answer) -> Response:
+    content = TextResponse[Any](
+        model=answer.slot.id,
+        task=answer.slot.task,
+        results=answer.results,
+        usage=Usage(texts=len(answer.results), tokens=answer.tokens),
+    )
+    headers = {"X-Model-Version": answer.slot.id}
+    return Response(content.model_dump_json(), headers=headers, media_type="application/json")
 
 
 def _require_json(request: HttpRequest) -> None:

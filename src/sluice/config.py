@@ -16,6 +16,7 @@ from sluice.inference.settings import Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
 from sluice.registry.upkeep.retention import Retention
+from sluice.search.settings import Index, Search
 from sluice.tasks.task import Task
 from sluice.training.pretraining.settings import Pretrain
 from sluice.training.settings import Train
@@ -64,6 +65,14 @@ class Config(Part):
     """The folder that `relocate` looks for; none is what the database names."""
     archive: Path | None = None
     """The file that `backup` writes and `restore` reads."""
+    query: str | None = Field(None, min_length=1)
+    """What `search` looks for."""
+    k: int | None = Field(None, ge=1, le=1000)
+    """Hits of `search`; none takes `search.k`."""
+    queries: Path | None = None
+    """Queries to measure an index by."""
+    judgements: Path | None = None
+    """Which documents are relevant for them."""
 
     data: SerializeAsAny[Source]
     checks: Checks
@@ -76,6 +85,8 @@ class Config(Part):
     serve: Serve
     tune: Tune = Tune()
     predict: Predict = Predict()
+    index: Index = Index()
+    search: Search = Search()
     retention: Retention = Retention()
 
     @model_validator(mode="after")

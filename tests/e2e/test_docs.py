@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY, make_rows
 from tests.e2e.conftest import House
 from tests.model.test_seq2seq import make_rows as summarized
 from tests.model.test_token_classification import make_rows as tagged
+from tests.search.vectors import write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
@@ -35,9 +36,14 @@ ELSEWHERE = {
     "bench-kills": "people: it takes minutes",
     "bench-drift": "people: it takes minutes",
     "bench-pretrain": "people: it takes hours",
+    "bench-index": "people: it takes minutes",
 }
 """Commands that are not run here, and what runs them."""
-SMALL = {"experiment=tag": ("names.jsonl", "apinames"), "experiment=summarize": ("short.jsonl", "apisummaries")}
+SMALL = {
+    "experiment=tag": ("names.jsonl", "apinames"),
+    "experiment=summarize": ("short.jsonl", "apisummaries"),
+    "experiment=embed": ("asked.jsonl", "apipairs"),
+}
 """Rows in place of a recipe's own, and what its models are called."""
 REFUSED = 1
 
@@ -78,6 +84,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
     articles = [json.dumps({"body": text}) + "\n" for text, _ in make_rows(400, seed=1)]
     (tmp_path / "articles").mkdir()
     (tmp_path / "articles" / "one.jsonl").write_text("".join(articles))
+    judged = {"query_id": "1", "doc_id": "articles/one.jsonl:1", "rel": 1}
+    write_rows(tmp_path / "queries.jsonl", [{"id": "1", "text": "old iron"}])
+    write_rows(tmp_path / "judgements.jsonl", [judged])
+    asked = [{"query": " ".join(text.split()[:3]), "passage": text} for text, _ in make_rows(300)]
+    write_rows(tmp_path / "asked.jsonl", asked)
     house = House(tmp_path / "mlruns", tmp_path / "rows.csv")
     for line in ("make train", "make promote"):
         assert run(house, line, tmp_path)[0] == 0

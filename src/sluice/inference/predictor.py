@@ -45,6 +45,10 @@ class Predictor:
         """What the task reads of the model's outputs, one an input."""
         return self._run(self.task.encode(self._tokenizer, inputs), options or self.task.Options())
 
+    def tokens(self, inputs: Sequence[Any]) -> int:
+        """How many tokens are read of the inputs."""
+        return sum(len(one.ids) for one in self.task.encode(self._tokenizer, inputs))
+
     def _run(self, encoded: Sequence[Encoded], options: BaseModel) -> list[Any]:
         """Inputs of like length share a batch, so that little padding is computed."""
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MASK = "PKG"
 """What stands where an alias stood."""
+FILES_AT_ONCE = 800
 
 
 class ApiDocs(Source):
@@ -89,6 +90,19 @@ class ApiDocs(Source):
             min_words=self.min_words,
         )
         return {name: topic for name, (_, topic) in files.items()}, parsed
+
+    def whole(self) -> Iterator[docstrings.Doc]:
+        """Every docstring, some hundred files after the other, so that never all of them are in memory."""
+        files = {name: path for name, (path, _) in self._files().items()}
+        names = sorted(files)
+        for start in range(0, len(names), FILES_AT_ONCE):
+            parsed = docstrings.parse_files(
+                {name: files[name] for name in names[start : start + FILES_AT_ONCE]},
+                paragraphs=self.paragraphs,
+                max_characters=self.max_characters,
+                min_words=self.min_words,
+            )
+            yield from parsed.docs
 
     def topic(self, file: str) -> str:
         """The topic of a file such as `torch/nn/functional.py`, '' for one that is left out."""

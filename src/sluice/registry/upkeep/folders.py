@@ -66,6 +66,11 @@ def _locked(stage: Path, path: Path) -> bool:
     return True
 
 
+def discard_unused(stage: Path) -> bool:
+    """Remove a finished stage's folder while nobody builds it or reads from it."""
+    return _locked(stage, stage)
+
+
 def _aged(paths: Iterator[Path], days: float, kind: str) -> Iterator[Item]:
     for path in sorted(paths):
         idle = time.time() - last_touched(path)

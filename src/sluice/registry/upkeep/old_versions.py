@@ -20,6 +20,7 @@ from sluice.inference.bundle import Bundle
 from sluice.registry import promotions
 from sluice.registry.runs import KEY, PARENT
 from sluice.registry.store import Store
+from sluice.registry.upkeep import indexes
 from sluice.registry.upkeep.retention import DAY, GONE, Item, Retention, discard, size
 from sluice.registry.versions import DIGEST, fetch, find
 
@@ -76,11 +77,12 @@ class Shelf:
 
 
 def plan(store: Store, rules: Retention) -> tuple[list[Item], set[str]]:
-    """The items, and the keys of the stages that stay for the versions with an alias."""
+    """The items, and the keys of the stages that stay for the versions with an alias or an index."""
     shelf = Shelf(store)
     items = [item for name in shelf.models for item in _versions(shelf, name, rules)]
     items += [*_half_removed(shelf), *_unregistered(shelf, rules), *_deleted(shelf, rules)]
-    return items, shelf.stage_keys()
+    stale, answering = indexes.plan(store.root / "work", [*shelf.versions.values()])
+    return [*items, *stale], shelf.stage_keys() | answering
 
 
 def receipts(folder: Path) -> dict[str, set[int]]:
