@@ -94,12 +94,16 @@ class Config(Part):
         """Refuse a model that the task cannot use, before anything is read."""
         wanted, given = self.task.architecture, self.model.architecture
         if given not in (wanted, None):
-            raise ValueError(f"task={self.task.name} needs an {wanted}, found an {given}: {MODELS[wanted]}")
+            raise ValueError(f"task={self.task.name} needs {_named(wanted)}, found {_named(given)}: {MODELS[wanted]}")
         objective = self.pretrain.objective
         if self.pretrain.enabled and OBJECTIVES[wanted] != objective:
-            told = f"pretrain={objective} is not for task={self.task.name}, which needs an {wanted}"
+            told = f"pretrain={objective} is not for task={self.task.name}, which needs {_named(wanted)}"
             raise ValueError(f"{told}: pretrain={OBJECTIVES[wanted]} or pretrain=none")
         return self
+
+
+def _named(architecture: str) -> str:
+    return f"{'an' if architecture[0] in 'aeiou' else 'a'} {architecture}"
 
 
 def load(composed: DictConfig) -> Config:

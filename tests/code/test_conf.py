@@ -15,7 +15,9 @@ GROUPS = (
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]
 GIVEN = {"files": ["data.train=rows.csv"], "hub": ["data.dataset=a/b"], "checkpoint": ["model.path=some/model"]}
 GIVEN |= {task: ["model=encoder_decoder"] for task in ("summarization", "translation")}
-GIVEN |= {"encoder_decoder": ["task=summarization"]}
+GIVEN |= {task: ["model=decoder"] for task in ("causal_lm", "chat")}
+GIVEN |= {"encoder_decoder": ["task=summarization"], "decoder": ["task=chat"]}
+GIVEN |= {"causal": ["task=chat", "model=decoder"], "spans": ["task=summarization", "model=encoder_decoder"]}
 
 
 def test_groups_are_those_of_the_design():
@@ -39,13 +41,13 @@ def _changed(value: object) -> list[object]:
     if isinstance(value, Path):
         return [value / "other"]
     if isinstance(value, str):
-        return ["fp32", "bfloat16", "none", "balanced", "csv", "random", f"{value}x"]
+        return ["fp32", "bfloat16", "none", "balanced", "csv", "random", "causal", f"{value}x"]
     if isinstance(value, tuple):
         return [(*value, "other")]
     if isinstance(value, dict):
         fewer = dict(list(value.items())[1:])
         return [{**value, "accuracy": 0.5}, {**value, "text": "7"}, {**value, "other": "other"}, fewer]
-    return [0.5, 1, 7, "x", "csv", Path("x"), {"accuracy": 0.5}, ("x",)]
+    return [0.5, 1, 7, "x", "csv", Path("x"), {"accuracy": 0.5}, {"rank": 8}, ("x",)]
 
 
 def _leaves(part: Part) -> list[tuple[tuple[str, ...], object]]:

@@ -60,7 +60,7 @@ def mistake(capfd, *arguments: str, stage: str = "train") -> str:
     ("arguments", "wanted"),
     [
         (["train.lerning_rate=1"], "unknown setting train.lerning_rate. Did you mean learning_rate?"),
-        (["+train.lrr=1"], "unknown setting train.lrr. Known: max_steps"),
+        (["+train.qqq=1"], "unknown setting train.qqq. Known: max_steps"),
         (["data=files", "data.encodin=latin-1"], "unknown setting data.encodin. Did you mean encoding?"),
         (["data=files", "data.columns={author: a}"], "+data.columns.<entry>=..."),
         (["train.epochs=abc"], "train.epochs=abc: Input should be a valid number"),
