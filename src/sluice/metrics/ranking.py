@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sluice.metrics.significance import Figures, Tally
 from sluice.metrics.tallies import Sums, ratio
 
-DEPTH = 100
-"""Candidates of a ranking that count; reciprocal ranks and average precision are those within them."""
+Judged = Mapping[Any, float]
+"""Relevance by candidate; above 0 is relevant, what is not judged is 0."""
+Ranked = Sequence[Hashable]
+"""Candidates, best first, each at most once."""
 NAMES = ("recall_1", "recall_10", "recall_100", "mrr", "ndcg_10", "map")
 """Figures of a ranking; all go from 0 to 1."""
+DEPTH = 100
+"""Candidates of a ranking that a test row keeps: its reciprocal rank and average precision are those within them."""
 
 
-def ranking_tally(rankings: Sequence[Sequence[int]], right: Sequence[Sequence[int]]) -> Tally:
-    """Means over rows of `ranking_figures`; candidates are numbers, best first, each at most once."""
+def ranking_tally(rankings: Sequence[Ranked], right: Sequence[Sequence[Any]]) -> Tally:
+    """Means over rows of the figures of a ranking in which all that is right is equally right."""
     from scipy.sparse import csr_array
 
     counts = np.ones((len(right), 1 + len(NAMES)), np.float32)
     for row, (ranked, own) in enumerate(zip(rankings, right, strict=True)):
-        counts[row, 1:] = ranking_figures(np.isin(np.asarray(ranked[:DEPTH], np.int64), own), len(own))
+        counts[row, 1:] = ranking_figures(ranked, dict.fromkeys(own, 1.0))
 
     def figures(sums: Sums) -> Figures:
         rows, *scores = sums.T
@@ -31,17 +36,53 @@ def ranking_tally(rankings: Sequence[Sequence[int]], right: Sequence[Sequence[in
     return Tally(csr_array(counts), figures)
 
 
-def ranking_figures(hits: npt.NDArray[np.bool_], relevant: int) -> list[float]:
-    """The figures of `NAMES` for one ranking: `hits` tells of each place whether the candidate there is right.
+def measure(rankings: Sequence[Ranked], judged: Sequence[Judged]) -> dict[str, float]:
+    """Means over queries, each of which has a relevant candidate."""
+    rows = [ranking_figures(one, of) for one, of in zip(rankings, judged, strict=True)]
+    return {name: sum(column) / len(rows) for name, column in zip(NAMES, zip(*rows, strict=True), strict=True)}
 
-    Recall at 1, 10 and 100: the share of the right ones, of as many as could stand there. Reciprocal rank of the first
-    right one (Voorhees 1999); nDCG at 10 with gains of one (Jarvelin & Kekalainen 2002); average precision.
-    """
-    hits = hits[:DEPTH]
-    places = np.flatnonzero(hits)
-    recalls = [float(hits[:cut].sum() / min(relevant, cut)) for cut in (1, 10, DEPTH)]
-    gains = 1 / np.log2(np.arange(2, 12))
-    ideal = gains[: min(relevant, 10)].sum()
-    precision = (np.arange(1, len(places) + 1) / (places + 1)).sum() / min(relevant, DEPTH)
-    first = 1 / (places[0] + 1) if len(places) else 0.0
-    return [*recalls, float(first), float(gains[: len(hits[:10])][hits[:10]].sum() / ideal), float(precision)]
+
+def ranking_figures(ranked: Ranked, judged: Judged) -> list[float]:
+    """The figures of `NAMES` for one ranking."""
+    recalls = [recall(ranked, judged, cut) for cut in (1, 10, 100)]
+    first = reciprocal_rank(ranked, judged, len(ranked))
+    return [*recalls, first, ndcg(ranked, judged, 10), average_precision(ranked, judged)]
+
+
+def recall(ranked: Ranked, judged: Judged, k: int) -> float:
+    """Share of the relevant candidates among the first `k`."""
+    relevant = _relevant(judged)
+    return len(relevant & set(ranked[:k])) / len(relevant)
+
+
+def reciprocal_rank(ranked: Ranked, judged: Judged, k: int) -> float:
+    """One over the rank of the first relevant candidate within `k`, else 0."""
+    relevant = _relevant(judged)
+    return next((1 / rank for rank, one in enumerate(ranked[:k], 1) if one in relevant), 0.0)
+
+
+def ndcg(ranked: Ranked, judged: Judged, k: int) -> float:
+    """Discounted gain over that of the best order; the gain is the relevance itself, as trec_eval has it."""
+    best = sorted((gain for gain in judged.values() if gain > 0), reverse=True)[:k]
+    return _discounted([max(0.0, judged.get(one, 0.0)) for one in ranked[:k]]) / _discounted(best)
+
+
+def average_precision(ranked: Ranked, judged: Judged) -> float:
+    """Precision at the rank of each relevant candidate, averaged over all: those not ranked count as 0."""
+    relevant, found, total = _relevant(judged), 0, 0.0
+    for rank, one in enumerate(ranked, 1):
+        if one in relevant:
+            found += 1
+            total += found / rank
+    return total / len(relevant)
+
+
+def _relevant(judged: Judged) -> set[Any]:
+    relevant = {one for one, relevance in judged.items() if relevance > 0}
+    if not relevant:
+        raise ValueError("no relevant candidate: such a query has no figures")
+    return relevant
+
+
+def _discounted(gains: Sequence[float]) -> float:
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))

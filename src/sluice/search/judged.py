@@ -9,8 +9,8 @@ from typing import Any
 
 from sluice.data.sources.structured import json_object
 from sluice.errors import UserError
+from sluice.metrics.ranking import measure
 from sluice.search.build import embedded
-from sluice.search.retrieval import measure
 from sluice.search.searcher import MORE, Searcher
 
 DEPTH = 1000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.search.retrieval import FIGURES, average_precision, measure, ndcg, recall, reciprocal_rank
+from sluice.metrics.ranking import NAMES, average_precision, measure, ndcg, recall, reciprocal_rank
 
 IDS = list("abcdefghij")
 RANKINGS = st.permutations(IDS).flatmap(lambda order: st.integers(0, 10).map(lambda count: order[:count]))
@@ -37,7 +37,7 @@ def test_moving_a_better_one_up_never_lowers_a_figure(ranked: list[str], judged:
         return
     swapped = [*ranked[:at], ranked[at + 1], ranked[at], *ranked[at + 2 :]]
     before, after = measure([ranked], [judged]), measure([swapped], [judged])
-    assert all(after[name] >= before[name] - 1e-12 for name in FIGURES)
+    assert all(after[name] >= before[name] - 1e-12 for name in NAMES)
 
 
 def test_by_hand():
@@ -51,7 +51,7 @@ def test_by_hand():
 
 
 def test_a_query_without_a_relevant_document_has_no_figure():
-    with pytest.raises(ValueError, match="no relevant id"):
+    with pytest.raises(ValueError, match="no relevant candidate"):
         recall(["a"], {"a": 0}, 1)
 
 
