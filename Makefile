@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict index search promote package rollback \
+STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict index search ask promote package rollback \
     history verify doctor relocate gc backup restore
 
 help: ## list the commands
@@ -35,6 +35,7 @@ register: ## the same as train
 tune: ## search for better settings on the validation rows; the best becomes conf/experiment/<name>-tuned.yaml
 predict: ## rows of any number through the champion: ARGS="input=rows.csv output=out.parquet"
 index: ## make documents searchable by the champion: ARGS="index.corpus='notes/*.md'"; the default are API docs
+ask: ## a question answered from the documents of an index: ARGS="name=apipairs question='what does it return?'"
 search: ## ask the index: ARGS="query='find the shortest path' k=5"
 promote: ## challenger through the gate; package it; move the champion alias
 package: ## build the Bento of a version: ARGS="version=3"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.index import asked
@@ -30,12 +29,8 @@ def command(cfg: Config) -> None:
         )
     store = Store(cfg.root, cfg.tracking_uri)
     version = asked(cfg, store)
-    folder = newest(cfg.root.absolute() / "work", version.digest)
-    if folder is None:
-        more = [f"version={cfg.version}"] if cfg.version else []
-        raise UserError(f"{version} has no index yet: make index{named(cfg.name, *more)}")
     if cfg.query:
-        searcher = _open(cfg, store, version, folder)
+        searcher = open_searcher(cfg, store, version)
         print(f"{version} in {searcher.record['corpus']}, {searcher.record['documents']:,} documents")
         print(show(searcher.search([cfg.query], cfg.k or cfg.search.k)[0]))
         return
@@ -44,14 +39,19 @@ def command(cfg: Config) -> None:
     from sluice.search.judged import compare, read
 
     judged = read(cfg.queries, cfg.judgements)
-    figures = compare(_open(cfg, store, version, folder), judged)
+    figures = compare(open_searcher(cfg, store, version), judged)
     print(
         f"{version}: {len(judged.queries):,} judged queries, {judged.left_out:,} without a relevant document left out"
     )
     print(table({str(version) if name == "model" else name: found for name, found in figures.items()}))
 
 
-def _open(cfg: Config, store: Store, version: Version, folder: Path) -> Searcher:
+def open_searcher(cfg: Config, store: Store, version: Version) -> Searcher:
+    """The index that was made last for a version. Raises UserError where there is none."""
+    folder = newest(cfg.root.absolute() / "work", version.digest)
+    if folder is None:
+        more = [f"version={cfg.version}"] if cfg.version else []
+        raise UserError(f"{version} has no index yet: make index{named(cfg.name, *more)}")
     from sluice.inference.predictor import Predictor
     from sluice.search.searcher import Searcher, embedder
 

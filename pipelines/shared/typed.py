@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-FREE_TEXT = ("force", "query")
+FREE_TEXT = ("force", "query", "question")
 """Settings whose value is a sentence."""
 SWEEP = ("-m", "--multirun")
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 ASIDE = (
     "root", "tracking_uri", "version", "force", "receipt", "input", "output", "query", "k", "queries", "judgements",
-    "evaluate", "gate", "serve", "tune", "predict", "index", "search",
+    "question", "questions",
+    "evaluate", "gate", "serve", "tune", "predict", "index", "search", "ask",
 )  # fmt: skip
 """What says nothing about how a model is made: its values are in no recipe."""
 CHOOSERS = ("experiment", "local", "debug")

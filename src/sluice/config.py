@@ -16,7 +16,7 @@ from sluice.inference.settings import Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
 from sluice.registry.upkeep.retention import Retention
-from sluice.search.settings import Index, Search
+from sluice.search.settings import Ask, Index, Search
 from sluice.tasks.task import Task
 from sluice.training.pretraining.settings import Pretrain
 from sluice.training.settings import Train
@@ -65,6 +65,10 @@ class Config(Part):
     """The folder that `relocate` looks for; none is what the database names."""
     archive: Path | None = None
     """The file that `backup` writes and `restore` reads."""
+    question: str | None = Field(None, min_length=1)
+    """What `ask` answers."""
+    questions: Path | None = None
+    """Questions with known documents, to measure answers by."""
     query: str | None = Field(None, min_length=1)
     """What `search` looks for."""
     k: int | None = Field(None, ge=1, le=1000)
@@ -87,6 +91,7 @@ class Config(Part):
     predict: Predict = Predict()
     index: Index = Index()
     search: Search = Search()
+    ask: Ask = Ask()
     retention: Retention = Retention()
 
     @model_validator(mode="after")

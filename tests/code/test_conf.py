@@ -10,7 +10,7 @@ from tests.conftest import REPOSITORY, compose_config
 CONF = REPOSITORY / "conf"
 GROUPS = (
     "data", "checks", "task", "model", "pretrain", "train", "evaluate", "gate", "serve", "tune", "predict", "index",
-    "search", "retention", "experiment", "debug",
+    "search", "ask", "retention", "experiment", "debug",
 )  # fmt: skip
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]
 GIVEN = {"files": ["data.train=rows.csv"], "hub": ["data.dataset=a/b"], "checkpoint": ["model.path=some/model"]}

@@ -14,7 +14,7 @@ WORDS = st.lists(st.sampled_from(["a", "the", "gate", "gates", "opens", "opened"
 ROWS = st.lists(st.tuples(WORDS, st.lists(WORDS, min_size=1, max_size=3)), min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS)
 def test_bleu_from_counts_is_that_of_sacrebleu(rows: list[tuple[str, list[str]]]):
     texts, right = (list(side) for side in zip(*rows, strict=True))
@@ -22,7 +22,7 @@ def test_bleu_from_counts_is_that_of_sacrebleu(rows: list[tuple[str, list[str]]]
     assert counted == pytest.approx(Bleu().compute(predictions=texts, references=right)["bleu"], abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS)
 def test_rouge_takes_the_nearest_reference_and_means_over_rows(rows: list[tuple[str, list[str]]]):
     texts, right = (list(side) for side in zip(*rows, strict=True))

@@ -44,7 +44,7 @@ def compute(metric, predictions, references) -> float:
 
 
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 5), rows=st.integers(2, 60))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_scores_are_those_of_scikit_learn(seed: int, classes: int, rows: int):
     rng = np.random.default_rng(seed)
     references, predictions = rng.integers(0, classes, rows), rng.integers(0, classes, rows)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.evaluation.abstention import Abstain
@@ -41,7 +41,6 @@ def test_the_curve_ends_at_the_error_and_equal_confidence_ranks_nothing(found: S
 
 
 @given(answers())
-@settings(deadline=None)
 def test_the_sweep_finds_what_each_threshold_gives(found: Sureness):
     thresholds, figures = found.sweep()
     assert (np.diff(thresholds) > 0).all()
@@ -52,7 +51,6 @@ def test_the_sweep_finds_what_each_threshold_gives(found: Sureness):
 
 
 @given(answers(), st.floats(0.05, 0.95), st.floats(0, 0.5))
-@settings(deadline=None)
 def test_a_stricter_rule_never_lowers_the_threshold(found: Sureness, least: float, more: float):
     def threshold(**rule: float) -> float:
         chosen = Abstain(**rule).choose(found)
@@ -65,7 +63,6 @@ def test_a_stricter_rule_never_lowers_the_threshold(found: Sureness, least: floa
 
 
 @given(answers(), st.floats(0.05, 0.95))
-@settings(deadline=None)
 def test_the_threshold_keeps_its_rule(found: Sureness, wanted: float):
     for rule in ("accuracy", "coverage"):
         chosen = Abstain(**{rule: wanted}).choose(found)

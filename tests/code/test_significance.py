@@ -45,7 +45,7 @@ def test_the_interval_of_a_coin_has_the_width_of_a_binomial():
 
 
 @given(seed=st.integers(0, 1000), rows=st.integers(20, 300))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_slices_add_up_to_all_rows(seed: int, rows: int):
     references, predictions, parts = drawn(seed, rows)
     tally = label_tally(predictions, references, 3)

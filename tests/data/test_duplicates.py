@@ -38,7 +38,7 @@ def jaccard(one: str, other: str) -> float:
 
 
 @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join), max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_pair_is_truly_similar(texts: list[str]) -> None:
     for one, other in near_pairs(texts).tolist():
         assert one < other

@@ -58,3 +58,14 @@ class Search(Part):
 
     k: int = Field(10, ge=1, le=1000)
     """Hits, where nobody asks for another number."""
+
+
+class Ask(Part):
+    """Settings of `make ask`."""
+
+    model: str = "apichat"
+    """The registered model that writes: its champion."""
+    passages: int = Field(2, ge=1, le=20)
+    """Passages that it is given; as many as it learnt to read."""
+    passage_words: int = Field(60, ge=5)
+    """Words of each, at most."""
