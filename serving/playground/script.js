@@ -64,6 +64,7 @@ function marked(text, entities) {
 function shown(result, text) {
   if (result.entities) return marked(text, result.entities);
   if (result.text !== undefined) return [result.text];
+  if (result.labels) return [result.labels.join(", ") || "no label"];
   return [`${result.label}, ${percent(result.score)}`];
 }
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-LABEL = "label"
-"""A task column of this name holds classes. The first column of a task is its input."""
-
 
 class Sieve:
     """The rows that are left, in the order of their hashes, and those that were dropped, by reason."""
@@ -68,8 +65,16 @@ class Sieve:
         """The task's columns."""
         return {name: self.column(name) for name in self.columns}
 
-    def _answers(self) -> list[tuple[str, ...]]:
-        """What stands beside each input."""
+    def labels(self) -> list[list[str]] | None:
+        """The labels of each row; None where rows have none."""
+        found = self.task.classes(self.answers())
+        return None if found is None else [list(some) for some in found]
+
+    def _said(self) -> list[object]:
+        """What each row answers to its text: two rows that answer the same are equal here, however it is written."""
+        labels = self.labels()
+        if labels is not None:
+            return [*map(tuple, labels)]
         return [row[1:] for row in zip(*map(self.column, self.columns), strict=True)]
 
     def drop(self, mask: npt.NDArray[np.bool_], reason: str) -> None:
@@ -98,6 +103,8 @@ class Sieve:
         import numpy as np
 
         for column in self.columns:
+            if self.task.columns[column] == "labels":
+                continue  # a row without labels says that none of them fits
             empty = [not (value or "").strip() for value in self.column(column)]
             self.drop(np.array(empty, bool), f"empty_{column}")
         self._drop_unusable()
@@ -106,12 +113,11 @@ class Sieve:
         self.note("broken", charset.broken(texts))
         self.note("mixed", charset.mixed(texts))
         self.note("long", [row for row, text in enumerate(texts) if len(text) > long_characters])
-        answers = self._answers()
         for fact, rows in self.task.odd(self.answers()).items():
             self.odd[fact] = self._origins(rows)
-        self.note("repeated", np.flatnonzero(checks.repeated(self.hashes, answers)).tolist())
+        self.note("repeated", np.flatnonzero(checks.repeated(self.hashes, self._said())).tolist())
         warnings = self._conflicts_and_leaks()
-        self.drop(checks.repeated(self.hashes, self._answers()) & checks.trainable(self.sides), "duplicate")
+        self.drop(checks.repeated(self.hashes, self._said()) & checks.trainable(self.sides), "duplicate")
         self._near_duplicates()
         return warnings
 
@@ -133,17 +139,17 @@ class Sieve:
             reasons = reasons[~mask]
 
     def _conflicts_and_leaks(self) -> list[str]:
-        conflict = checks.conflicting(self.hashes, self.column(LABEL)) if LABEL in self.columns else None
-        if conflict is not None:
-            self.note("conflicting", conflict.nonzero()[0].tolist())
+        labelled = self.labels() is not None
+        if labelled:
+            self.note("conflicting", checks.conflicting(self.hashes, self._said()).nonzero()[0].tolist())
         for side in (TEST, VALIDATION):
             gone = checks.leaking(self.hashes, self.sides, side)
             rows = leaks.Rows(self.column(ORIGIN), self.sides.tolist(), self.names(), self.column(self.columns[0]))
             self.leaks += leaks.exact(rows, self.hashes, gone, side)
             self.drop(gone, f"in_{side}")
-        if conflict is None:
+        if not labelled:
             return []
-        conflict, trainable = checks.conflicting(self.hashes, self.column(LABEL)), checks.trainable(self.sides)
+        conflict, trainable = checks.conflicting(self.hashes, self._said()), checks.trainable(self.sides)
         kept = int((conflict & ~trainable).sum())
         self.drop(conflict & trainable, "conflict")
         return [f"{kept} published rows share their text with another label; kept"] if kept else []

@@ -62,6 +62,10 @@ class Classification(Task):
         """The distinct labels, sorted."""
         return sorted(set(rows["label"]))
 
+    def classes(self, rows: Columns) -> Sequence[Sequence[str]]:
+        """One label a row."""
+        return [[label] for label in rows["label"]]
+
     def references(self, rows: Columns) -> Answers:
         """The labels."""
         return rows["label"]
