@@ -65,6 +65,7 @@ function shown(result, text) {
   if (result.entities) return marked(text, result.entities);
   if (result.text !== undefined) return [result.text];
   if (result.labels) return [result.labels.join(", ") || "no label"];
+  if (result.label === undefined) return [String(result.score)];
   return [`${result.label}, ${percent(result.score)}`];
 }
 

@@ -20,7 +20,7 @@ def learn(
     tokenizer = spec.tokenizer(task.corpus(rows), task.max_length)
     known, unseen = (Rows.of(task, tokenizer, some, labels) for some in (rows, validation))
     set_seed(0)
-    model = spec.model(task.model_class(), labels, tokenizer, known.ids)
+    model = spec.model(task.model_class(), task.head(labels), tokenizer, known.ids)
     task.begin(model, rows)
     settings = {"learning_rate": 3e-3, "epochs": 6, "precision": "fp32", "evaluations": 1, **settings}
     fitted = fit(

@@ -149,6 +149,10 @@ class Task(Part, ABC):
     ) -> Targets:
         """What the loss holds a model's outputs against: one index a row, or one a token with `IGNORED` in between."""
 
+    def head(self, labels: Sequence[str]) -> Sequence[str]:
+        """The names of the outputs of the model's head, as its configuration has them."""
+        return labels
+
     @abstractmethod
     def model_class(self) -> type[Any]:
         """The transformers Auto class that puts this task's head on a backbone."""
