@@ -39,7 +39,7 @@ def _changed(value: object) -> list[object]:
     if isinstance(value, Path):
         return [value / "other"]
     if isinstance(value, str):
-        return ["fp32", "bfloat16", "none", "balanced", "csv", "random", f"{value}x"]
+        return ["fp32", "bfloat16", "none", "balanced", "csv", "random", "drop", f"{value}x"]
     if isinstance(value, tuple):
         return [(*value, "other")]
     if isinstance(value, dict):

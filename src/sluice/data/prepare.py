@@ -42,7 +42,8 @@ def prepare(source: Source, task: Task, folder: Path, keep_texts: bool, bounds: 
     table = source.read(task.columns)
     checks.check_schema(table, columns)
     sieve = Sieve(table, task)
-    warnings = sieve.sift(bounds.long_characters)
+    drop = source.near_duplicates == "drop"
+    warnings = sieve.sift(bounds.long_characters, source.near_duplicate_threshold, drop_near=drop)
     sides = assign(sieve.column(GROUP), [side or None for side in sieve.sides.tolist()], source.split)
     read = len(sides)
     sides = _first_training_rows(sieve, sides, source.train_rows)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sluice.data import checks
-from sluice.data.duplicates import clusters, near_pairs
+from sluice.data.duplicates import clusters, near_pairs, redundant
 from sluice.data.inspection import charset, leaks
 from sluice.data.rows import normalise, row_hashes
 from sluice.data.source import GROUP, ORIGIN, SIDE
@@ -98,7 +98,7 @@ class Sieve:
         """Remember of which rows something is true."""
         self.facts[fact] = self._origins(rows)
 
-    def sift(self, long_characters: int) -> list[str]:
+    def sift(self, long_characters: int, threshold: float, *, drop_near: bool) -> list[str]:
         """Drop everything that must not stay and give each row its final group. Returns warnings."""
         import numpy as np
 
@@ -118,7 +118,7 @@ class Sieve:
         self.note("repeated", np.flatnonzero(checks.repeated(self.hashes, self._said())).tolist())
         warnings = self._conflicts_and_leaks()
         self.drop(checks.repeated(self.hashes, self._said()) & checks.trainable(self.sides), "duplicate")
-        self._near_duplicates()
+        self._near_duplicates(threshold, drop_near)
         return warnings
 
     def _origins(self, rows: Iterable[int]) -> list[str]:
@@ -154,8 +154,8 @@ class Sieve:
         self.drop(conflict & trainable, "conflict")
         return [f"{kept} published rows share their text with another label; kept"] if kept else []
 
-    def _near_duplicates(self) -> None:
-        """Give rows without a group that of their cluster; drop near-duplicates across groups.
+    def _near_duplicates(self, threshold: float, drop: bool) -> None:
+        """Give rows without a group that of their cluster; drop near-duplicates across groups, or all but one.
 
         Joining groups instead would glue the files of apidocs by boilerplate, 17 % of the rows in one component
         by exact copies alone; dropping near-duplicates costs 2 %.
@@ -164,15 +164,19 @@ class Sieve:
         import pyarrow as pa
 
         texts = [normalise(text) for text in self.column(self.columns[0])]
-        pairs, sides, given = near_pairs(texts), self.sides, self.column(GROUP)
+        pairs = near_pairs(texts, threshold)
+        self.note("near", np.unique(pairs).tolist())
+        if drop:
+            gone, pairs = redundant(texts, pairs, checks.trainable(self.sides), threshold)
+            self.drop(gone, "near_duplicate")
+        sides, given = self.sides, self.column(GROUP)
         free = sides == ""
-        cluster = clusters(len(texts), pairs[free[pairs].all(axis=1)]).tolist()
+        cluster = clusters(len(sides), pairs[free[pairs].all(axis=1)]).tolist()
         names: dict[int, str] = {}
-        for at in sorted(range(len(texts)), key=lambda row: given[row] is None):
+        for at in sorted(range(len(given)), key=lambda row: given[row] is None):
             names.setdefault(cluster[at], given[at] or f"{self.hashes[at]:016x}")
         groups = [names[number] for number in cluster]
         stray = np.array([name not in (None, group) for name, group in zip(given, groups, strict=True)], bool)
         self.table = self.table.set_column(self.table.column_names.index(GROUP), GROUP, pa.array(groups, pa.string()))
         self.pairs = pairs
-        self.note("near", np.unique(pairs).tolist())
         self.drop(stray, "near_duplicate")
