@@ -80,7 +80,9 @@ def test_a_saved_model_that_learns_on_begins_where_it_was(learnt: Path):
     batch = {"input_ids": torch.tensor([tokenizer("the plot was good")["input_ids"]])}
     before = model.eval()(**batch).logits.item()
     TASK.begin(model, rows)
-    assert TASK.scores(model, batch)[0].tolist() == pytest.approx([before, model.config.score_deviation], rel=1e-3)
+    assert TASK.scores(model, batch, None)[0].tolist() == pytest.approx(
+        [before, model.config.score_deviation], rel=1e-3
+    )
     TASK.finish(model)
     assert model(**batch).logits.item() == pytest.approx(before, rel=1e-3)
 

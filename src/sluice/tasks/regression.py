@@ -106,7 +106,7 @@ class Regression(Task):
         _rescale(_last(model), model.config.score_deviation, model.config.score_mean)
         del model.config.score_mean, model.config.score_deviation
 
-    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:
+    def scores(self, model: PreTrainedModel, batch: Mapping[str, Any], targets: Any) -> Any:
         """The score of each row, and beside it the deviation that errors are measured in; shape (batch, 2)."""
         import torch
 
