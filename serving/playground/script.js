@@ -66,7 +66,8 @@ function shown(result, text) {
   if (result.text !== undefined) return [result.text];
   if (result.labels) return [result.labels.join(", ") || "no label"];
   if (result.label === undefined) return [String(result.score)];
-  return [`${result.label}, ${percent(result.score)}`];
+  const answer = `${result.label}, ${percent(result.score)}`;
+  return [result.abstained ? `Too unsure to say; nearest: ${answer}` : answer];
 }
 
 function showAnswer(body, text, version, milliseconds) {

@@ -77,6 +77,8 @@ class Task(Part, ABC):
     """What a caller may ask for beside the input."""
     Result: ClassVar[type[BaseModel]]
     """The answer for one input."""
+    abstains: ClassVar[bool] = False
+    """Whether an answer has a probability below which it had better not be given."""
     worded: ClassVar[bool] = False
     """Whether an answer is text, which falls under the same retention as the input."""
     plots: ClassVar[tuple[str, ...]] = ()
@@ -236,6 +238,10 @@ class Task(Part, ABC):
         self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel
     ) -> list[BaseModel]:
         """One `Result` a row."""
+
+    def withheld(self, result: BaseModel, threshold: float, out_of_scope: str | None) -> BaseModel:
+        """The same answer, saying whether it is below the threshold, or the label for what belongs to no other."""
+        return result
 
     def breakdown(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Breakdown:
         """Figures by name, such as those of each label."""
