@@ -87,8 +87,11 @@ bench-drift: $(READY) ## how often drift is called where there is none, and what
 bench-index: $(READY) ## how fast an index is built beside the bare model, and a large one: minutes
 	@$(RUN) -m tests.bench.index $(ARGS)
 
+bench-near: $(READY) ## near-duplicates of a corpus against exact similarities: precision, recall, time
+	@$(RUN) -m tests.bench.near $(ARGS)
+
 clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index clean $(STAGES)
+.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index bench-near clean $(STAGES)

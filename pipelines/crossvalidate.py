@@ -47,7 +47,7 @@ def divide(session: Session, prepared: Output) -> list[Output]:
         def build(folder: Path) -> dict[str, Any]:
             from sluice.evaluation.folds import divide
 
-            return divide(prepared.folder, folder, **place)
+            return divide(prepared.folder, folder, task=cfg.task, **place)
 
         return session.workspace.run("fold", key, build)
 

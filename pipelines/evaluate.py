@@ -25,6 +25,11 @@ def check(session: Session, prepared: Output) -> None:
     from sluice.evaluation.slices import check_columns
 
     settings, labels = session.cfg.evaluate, list(prepared.record["labels"].get("train", ()))
+    if (settings.abstain or settings.out_of_scope) and not session.cfg.task.abstains:
+        name = "abstain" if settings.abstain else "out_of_scope"
+        raise UserError(
+            f"evaluate.{name}: task={session.cfg.task.name} gives no answer that a threshold could hold back"
+        )
     settings.read_cases().check_labels(labels)
     if settings.out_of_scope is not None and settings.out_of_scope not in labels:
         told = f"evaluate.out_of_scope={settings.out_of_scope} is no label of the training rows."

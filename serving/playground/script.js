@@ -64,7 +64,10 @@ function marked(text, entities) {
 function shown(result, text) {
   if (result.entities) return marked(text, result.entities);
   if (result.text !== undefined) return [result.text];
-  return [`${result.label}, ${percent(result.score)}`];
+  if (result.labels) return [result.labels.join(", ") || "no label"];
+  if (result.label === undefined) return [String(result.score)];
+  const answer = `${result.label}, ${percent(result.score)}`;
+  return [result.abstained ? `Too unsure to say; nearest: ${answer}` : answer];
 }
 
 function showAnswer(body, text, version, milliseconds) {

@@ -41,7 +41,7 @@ def _changed(value: object) -> list[object]:
     if isinstance(value, Path):
         return [value / "other"]
     if isinstance(value, str):
-        return ["fp32", "bfloat16", "none", "balanced", "csv", "random", "causal", f"{value}x"]
+        return ["fp32", "bfloat16", "none", "balanced", "csv", "random", "causal", "drop", f"{value}x"]
     if isinstance(value, tuple):
         return [(*value, "other")]
     if isinstance(value, dict):

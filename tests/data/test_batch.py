@@ -153,12 +153,16 @@ def test_a_column_that_is_there_already_names_the_option(tmp_path):
 
 def test_the_columns_follow_from_the_result():
     labels = ["x", "y"]
-    assert [one.name for one in result_columns(ClassificationResult, labels, scores=False)] == ["label", "score"]
+    assert [one.name for one in result_columns(ClassificationResult, labels, scores=False)] == [
+        "label",
+        "score",
+        "abstained",
+    ]
     columns = result_columns(ClassificationResult, labels, scores=True)
     table = predictions(columns, [ClassificationResult(label="y", score=0.7, scores={"y": 0.7, "x": 0.3}), None])
     assert table.to_pylist() == [
-        {"label": "y", "score": 0.7, "scores_x": 0.3, "scores_y": 0.7},
-        {"label": None, "score": None, "scores_x": None, "scores_y": None},
+        {"label": "y", "score": 0.7, "scores_x": 0.3, "scores_y": 0.7, "abstained": False},
+        {"label": None, "score": None, "scores_x": None, "scores_y": None, "abstained": None},
     ]
 
     class Spans(BaseModel):

@@ -7,6 +7,7 @@ import pytest
 from sluice.data.prepare import load
 from sluice.errors import UserError
 from sluice.evaluation.folds import divide, margins, summary
+from sluice.tasks.classification import Classification
 from tests.conftest import make_rows
 
 FOLDS = 3
@@ -19,7 +20,8 @@ def folded(prepared, tmp_path: Path):
     prepared(rows, groups=[f"author {index % 40}" for index in range(len(rows))])
     folders = [tmp_path / f"fold{fold}" for fold in range(1, FOLDS + 1)]
     records = [
-        divide(tmp_path, folder, fold=fold, folds=FOLDS, seed=0, data="d") for fold, folder in enumerate(folders, 1)
+        divide(tmp_path, folder, fold=fold, folds=FOLDS, task=Classification(), seed=0, data="d")
+        for fold, folder in enumerate(folders, 1)
     ]
     return load(tmp_path), [load(folder) for folder in folders], records
 
@@ -46,8 +48,8 @@ def test_a_group_is_never_on_two_sides(folded):
 
 
 def test_a_fold_is_the_same_each_time_and_other_with_another_seed(folded, tmp_path: Path):
-    again = divide(tmp_path, tmp_path / "again", fold=1, folds=FOLDS, seed=0, data="d")
-    other = divide(tmp_path, tmp_path / "other", fold=1, folds=FOLDS, seed=1, data="d")
+    again = divide(tmp_path, tmp_path / "again", fold=1, folds=FOLDS, task=Classification(), seed=0, data="d")
+    other = divide(tmp_path, tmp_path / "other", fold=1, folds=FOLDS, task=Classification(), seed=1, data="d")
     assert again == folded[2][0]
     assert other["split"] != again["split"]
 
@@ -59,7 +61,7 @@ def test_a_label_that_a_fold_never_trains_on_is_named(prepared, tmp_path: Path):
 
     def divide_all() -> None:
         for fold in (1, 2, 3):
-            divide(tmp_path, tmp_path / f"fold{fold}", fold=fold, folds=3, seed=0, data="d")
+            divide(tmp_path, tmp_path / f"fold{fold}", fold=fold, folds=3, task=Classification(), seed=0, data="d")
 
     with pytest.raises(UserError, match=r"evaluate.folds=3: in fold \d no training row has the label 'rare'"):
         divide_all()

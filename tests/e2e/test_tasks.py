@@ -15,7 +15,13 @@ from sluice.registry.versions import find
 from tests.conftest import REPOSITORY
 from tests.e2e.conftest import House
 from tests.e2e.test_way import serving
-from tests.model import test_generation, test_seq2seq, test_token_classification
+from tests.model import (
+    test_generation,
+    test_multilabel,
+    test_regression,
+    test_seq2seq,
+    test_token_classification,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +64,22 @@ def scored(count: int, seed: int = 0) -> dict[str, list[str]]:
 
 SMALL = ("model.hidden=48", "model.heads=2", "model.feed_forward=96", "model.layers=2")
 WAYS = [
+    Way(
+        "multilabel",
+        "tiny",
+        test_multilabel.make_rows,
+        "we saw copper and then lima today rain",
+        lambda answer: set(answer["labels"]) == {"city", "metal", "named"},
+        "label",
+    ),
+    Way(
+        "regression",
+        "tiny",
+        test_regression.make_rows,
+        "the plot was good and music superb to me",
+        lambda answer: abs(answer["score"] - 2450) < 150,
+        "score",
+    ),
     Way(
         "token_classification",
         "tiny",

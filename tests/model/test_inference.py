@@ -1,6 +1,8 @@
 """One predictor for evaluation and service: order, batching and files must not change an answer."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from sluice.inference.predictor import Predictor
 from sluice.models.encoder import Encoder
 from sluice.tasks import resolve
 from sluice.tasks.classification import Classification, ClassificationOptions
-from tests.conftest import make_rows
+from tests.conftest import compose_config, make_rows
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,34 @@ def test_results_are_probabilities_in_order(predictor: Predictor):
         assert result.label == next(iter(result.scores))
     whole = predictor.predict(["apple"]).results[0]
     assert sum(whole.scores.values()) == pytest.approx(1)
+
+
+def test_an_answer_says_whether_it_is_below_the_threshold_or_out_of_scope(folder: Path, tmp_path: Path):
+    from sluice.inference.bundle import Abstention
+
+    bundle = tmp_path / "bundle"
+    shutil.copytree(folder, bundle)
+    texts, plain = [text for text, _ in make_rows(30)], Bundle.read(bundle)
+    results = Predictor(bundle, TorchEngine()).predict(texts).results
+    assert not any(result.abstained for result in results)
+    threshold = float(np.median([result.score for result in results]))
+    for out_of_scope in (None, results[0].label):
+        rule = Abstention(threshold=threshold, out_of_scope=out_of_scope)
+        plain.model_copy(update={"abstention": rule}).write(bundle)
+        for options in (None, ClassificationOptions(top_k=1)):
+            found = Predictor(bundle, TorchEngine()).predict(texts, options).results
+            for one, before in zip(found, results, strict=True):
+                assert (one.label, one.score) == (before.label, pytest.approx(before.score))
+                assert one.abstained == (one.label == out_of_scope or one.score < threshold)
+        assert any(one.abstained for one in found)
+
+
+def test_a_threshold_for_a_task_that_has_none_is_refused_before_anything_is_trained():
+    from pipelines.evaluate import check
+
+    cfg = compose_config("task=multilabel", "data=files", "data.train=x.csv", "evaluate.abstain.accuracy=0.9")
+    with pytest.raises(UserError, match="evaluate.abstain: task=multilabel gives no answer"):
+        check(SimpleNamespace(cfg=cfg), SimpleNamespace(record={"labels": {}}))  # type: ignore[arg-type]
 
 
 def test_no_texts_give_no_results(predictor: Predictor):

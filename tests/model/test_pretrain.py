@@ -60,6 +60,14 @@ def test_the_same_seed_gives_the_same_folder_and_another_does_not(pretrained, tm
     assert made(tmp_path / "other", seed=1)["digest"] != record["digest"]
 
 
+def test_near_duplicates_are_left_out_of_a_corpus_where_asked(pretrained, tmp_path: Path):
+    again = [f"{text}!" for text in TEXTS]
+    record = made(tmp_path, listed([*TEXTS, *again]), near_duplicates="drop", max_steps=2)
+    gone = record["left_out"]["near_duplicate"]
+    assert gone >= len(TEXTS)
+    assert record["documents"] == 2 * len(TEXTS) - gone
+
+
 def test_hidden_tokens_are_the_share_asked_for_in_every_sequence_and_never_special():
     import torch
 

@@ -53,11 +53,11 @@ def leaking(hashes: Hashes, sides: Sides, published: str) -> Mask:
     return mask
 
 
-def conflicting(hashes: Hashes, labels: Sequence[str]) -> Mask:
-    """Rows whose text carries two labels: nothing says which is right, so none of them can teach or score."""
+def conflicting(hashes: Hashes, labels: Sequence[object]) -> Mask:
+    """Rows whose text is labelled in two ways: nothing says which is right, so none of them can teach or score."""
     import numpy as np
 
-    found: dict[int, set[str]] = {}
+    found: dict[int, set[object]] = {}
     for key, label in zip(hashes.tolist(), labels, strict=True):
         found.setdefault(key, set()).add(label)
     return np.array([len(found[key]) > 1 for key in hashes.tolist()], bool)
@@ -93,13 +93,18 @@ def check_sides(sides: Sequence[str]) -> None:
             )
 
 
-def check_labels(labels: Mapping[str, Sequence[str]], origins: Mapping[str, Sequence[str]]) -> None:
-    """Raise UserError for a single class, or a label that train never shows. Arguments are by side."""
-    known = set(labels[TRAIN])
+def check_labels(
+    labels: Mapping[str, Sequence[Sequence[str]]], origins: Mapping[str, Sequence[str]], column: str
+) -> None:
+    """Raise UserError where all rows are labelled alike, or for a label that train never shows.
+
+    Arguments are by side, the labels of each row.
+    """
+    known = {label for some in labels[TRAIN] for label in some}
     for side in (VALIDATION, TEST):
         places: dict[str, list[str]] = {}
-        for label, origin in zip(labels[side], origins[side], strict=True):
-            if label not in known:
+        for some, origin in zip(labels[side], origins[side], strict=True):
+            for label in set(some) - known:
                 places.setdefault(label, []).append(origin)
         for label, rows in sorted(places.items()):
             more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
@@ -107,8 +112,9 @@ def check_labels(labels: Mapping[str, Sequence[str]], origins: Mapping[str, Sequ
                 f"the label '{label}' is in {side} but never in train: {', '.join(rows[:3])}{more}. "
                 "Add training rows for it, correct the label, or divide otherwise: data.split.seed=1"
             )
-    if len(known) < 2:
+    if len({tuple(some) for some in labels[TRAIN]}) < 2:
+        alike = f"the label '{'|'.join(labels[TRAIN][0])}'" if known else "no label"
         raise UserError(
-            f"all {len(labels[TRAIN])} training rows have the label '{known.pop()}', expected two or more. "
-            "Is it the right column? data.columns.label=..."
+            f"all {len(labels[TRAIN])} training rows have {alike}, expected two or more. "
+            f"Is it the right column? data.columns.{column}=..."
         )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Hashes = npt.NDArray[np.uint64]
     Signatures = npt.NDArray[np.uint32]
+    Mask = npt.NDArray[np.bool_]
 
 SHINGLE = 5
 """Characters in a shingle: words would leave out languages that write none."""
@@ -39,14 +40,44 @@ def near_pairs(texts: Sequence[str], threshold: float = 0.8) -> Ints:
 
     if len(texts) < 2:
         return np.empty((0, 2), np.int64)
-    signatures = _signatures(texts)
+    signatures = signatures_of(texts)
     found = np.empty(0, np.int64)
     for band in range(BANDS):  # one by one: in data made from a template, each band finds the same pairs
         found = np.union1d(found, _bucket_pairs(signatures, band))
     pairs: Ints = np.stack(np.divmod(found, len(texts)), axis=1)
     agreement = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1)
     pairs = pairs[agreement >= threshold - SLACK]
-    return pairs[_jaccard(texts, pairs) >= threshold]
+    return pairs[jaccard(texts, pairs) >= threshold]
+
+
+def redundant(texts: Sequence[str], pairs: Ints, may_go: Mask, threshold: float) -> tuple[Mask, Ints]:
+    """Rows that can be spared, shape (rows,), and the near pairs of those that stay, counted among these.
+
+    `pairs` are those of `near_pairs`. Every row that goes is near one that stays: of two that both `may_go` the
+    earlier one. Rows that are near only through others stay.
+    """
+    import numpy as np
+
+    gone = np.zeros(len(texts), bool)
+    while True:  # one round finds not all pairs of a text with very many copies
+        left = np.flatnonzero(~gone)
+        out = spared(left[pairs], may_go)
+        if not out.any():
+            return gone, pairs
+        gone |= out
+        pairs = near_pairs([text for text, was in zip(texts, gone.tolist(), strict=True) if not was], threshold)
+
+
+def spared(pairs: Ints, may_go: Mask) -> Mask:
+    """Rows to leave out so that no pair is left, but for pairs that may not go; pairs are sorted, shape (pairs, 2)."""
+    import numpy as np
+
+    gone = np.zeros(len(may_go), bool)
+    one, other = may_go[pairs].T if len(pairs) else np.empty((2, 0), bool)
+    gone[pairs[one & ~other, 0]] = gone[pairs[~one & other, 1]] = True
+    for first, second in pairs[one & other].tolist():  # sorted: by now it is settled whether the first stays
+        gone[second] |= not gone[first]
+    return gone
 
 
 def clusters(rows: int, pairs: Ints) -> Ints:
@@ -81,7 +112,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, Hashes, Ints]]:
         yield int(first), hashes[inside], rows[: len(hashes)][inside]
 
 
-def _signatures(texts: Sequence[str]) -> Signatures:
+def signatures_of(texts: Sequence[str]) -> Signatures:
     """Per row the smallest hash in each of 64 bins, shape (rows, BINS)."""
     import numpy as np
 
@@ -99,14 +130,22 @@ def _signatures(texts: Sequence[str]) -> Signatures:
     return filled + distance * np.uint32(0x9E3779B1)
 
 
-def _bucket_pairs(signatures: Signatures, band: int) -> Ints:
-    """Pairs that agree in a band, as `row * rows + other`; in a bucket each row meets the next `WINDOW`."""
+def band_keys(signatures: Signatures, band: int) -> Hashes:
+    """One number for what each row has in a band of bins, shape (rows,)."""
     import numpy as np
 
     width = BINS // BANDS
     keys = np.zeros(len(signatures), np.uint64)
     for column in range(band * width, (band + 1) * width):
         keys = keys * np.uint64(MIX) + signatures[:, column]
+    return keys
+
+
+def _bucket_pairs(signatures: Signatures, band: int) -> Ints:
+    """Pairs that agree in a band, as `row * rows + other`; in a bucket each row meets the next `WINDOW`."""
+    import numpy as np
+
+    keys = band_keys(signatures, band)
     order = np.argsort(keys, kind="stable")
     keys, found, starts = keys[order], [np.empty(0, np.int64)], np.arange(len(keys))
     for lag in range(1, WINDOW + 1):
@@ -118,7 +157,7 @@ def _bucket_pairs(signatures: Signatures, band: int) -> Ints:
     return np.concatenate(found)
 
 
-def _jaccard(texts: Sequence[str], pairs: Ints) -> npt.NDArray[np.float64]:
+def jaccard(texts: Sequence[str], pairs: Ints) -> npt.NDArray[np.float64]:
     """Exact similarity of the shingle sets of each pair, shape (pairs,)."""
     import numpy as np
     from scipy.sparse import csr_array

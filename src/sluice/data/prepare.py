@@ -15,7 +15,7 @@ from sluice.data.inspection.inspect import Inspection, inspect
 from sluice.data.inspection.report import PAGE, write_report
 from sluice.data.inspection.settings import ONLY_REPORT, Checks
 from sluice.data.rows import notes_of, without_bars
-from sluice.data.sieve import LABEL, Sieve
+from sluice.data.sieve import Sieve
 from sluice.data.source import GROUP, ORIGIN, SIDE, Source
 from sluice.data.split import SIDES, TRAIN, assign
 from sluice.errors import UserError
@@ -42,7 +42,8 @@ def prepare(source: Source, task: Task, folder: Path, keep_texts: bool, bounds: 
     table = source.read(task.columns)
     checks.check_schema(table, columns)
     sieve = Sieve(table, task)
-    warnings = sieve.sift(bounds.long_characters)
+    drop = source.near_duplicates == "drop"
+    warnings = sieve.sift(bounds.long_characters, source.near_duplicate_threshold, drop_near=drop)
     sides = assign(sieve.column(GROUP), [side or None for side in sieve.sides.tolist()], source.split)
     read = len(sides)
     sides = _first_training_rows(sieve, sides, source.train_rows)
@@ -52,7 +53,7 @@ def prepare(source: Source, task: Task, folder: Path, keep_texts: bool, bounds: 
         notes["left_out"] = {**notes.get("left_out", {}), "over_train_rows": read - len(sides)}
     record = {
         "rows": {side: Counter(sides)[side] for side in SIDES},
-        "labels": inspection.labels if LABEL in task.columns else {},
+        "labels": inspection.labels,
         "dropped": {reason: len(part) for reason, part in sieve.dropped.items()},
         "checks": [finding.describe() for finding in inspection.findings],
         "data": _digest(zip(*map(sieve.column, columns), strict=True)),
@@ -117,16 +118,16 @@ def _warnings(found: Sequence[str], inspection: Inspection, sides: Sequence[str]
 
 def _refusal(sieve: Sieve, sides: Sequence[str], inspection: Inspection) -> str:
     """Why these rows must not be trained on; empty where nothing speaks against it."""
-    labels: dict[str, list[str]] = {side: [] for side in SIDES}
+    found = sieve.labels()
+    labels: dict[str, list[list[str]]] = {side: [] for side in SIDES}
     origins: dict[str, list[str]] = {side: [] for side in SIDES}
-    if LABEL in sieve.columns:
-        for side, label, origin in zip(sides, sieve.column(LABEL), sieve.column(ORIGIN), strict=True):
-            labels[side].append(label)
-            origins[side].append(origin)
+    for side, own, origin in zip(sides, found or (), sieve.column(ORIGIN) if found else (), strict=False):
+        labels[side].append(own)
+        origins[side].append(origin)
     try:
         checks.check_sides(sides)
-        if LABEL in sieve.columns:
-            checks.check_labels(labels, origins)
+        if found is not None:
+            checks.check_labels(labels, origins, sieve.columns[1])
     except UserError as error:
         return str(error)
     stopped = [finding for finding in inspection.findings if finding.state == "stopped"]

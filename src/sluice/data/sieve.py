@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sluice.data import checks
-from sluice.data.duplicates import clusters, near_pairs
+from sluice.data.duplicates import clusters, near_pairs, redundant
 from sluice.data.inspection import charset, leaks
 from sluice.data.rows import normalise, row_hashes
 from sluice.data.source import GROUP, ORIGIN, SIDE
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
-
-LABEL = "label"
-"""A task column of this name holds classes. The first column of a task is its input."""
 
 
 class Sieve:
@@ -68,8 +65,16 @@ class Sieve:
         """The task's columns."""
         return {name: self.column(name) for name in self.columns}
 
-    def _answers(self) -> list[tuple[str, ...]]:
-        """What stands beside each input."""
+    def labels(self) -> list[list[str]] | None:
+        """The labels of each row; None where rows have none."""
+        found = self.task.classes(self.answers())
+        return None if found is None else [list(some) for some in found]
+
+    def _said(self) -> list[object]:
+        """What each row answers to its text: two rows that answer the same are equal here, however it is written."""
+        labels = self.labels()
+        if labels is not None:
+            return [*map(tuple, labels)]
         return [row[1:] for row in zip(*map(self.column, self.columns), strict=True)]
 
     def drop(self, mask: npt.NDArray[np.bool_], reason: str) -> None:
@@ -93,11 +98,13 @@ class Sieve:
         """Remember of which rows something is true."""
         self.facts[fact] = self._origins(rows)
 
-    def sift(self, long_characters: int) -> list[str]:
+    def sift(self, long_characters: int, threshold: float, *, drop_near: bool) -> list[str]:
         """Drop everything that must not stay and give each row its final group. Returns warnings."""
         import numpy as np
 
         for column in self.columns:
+            if self.task.columns[column] == "labels":
+                continue  # a row without labels says that none of them fits
             empty = [not (value or "").strip() for value in self.column(column)]
             self.drop(np.array(empty, bool), f"empty_{column}")
         self._drop_unusable()
@@ -106,13 +113,12 @@ class Sieve:
         self.note("broken", charset.broken(texts))
         self.note("mixed", charset.mixed(texts))
         self.note("long", [row for row, text in enumerate(texts) if len(text) > long_characters])
-        answers = self._answers()
         for fact, rows in self.task.odd(self.answers()).items():
             self.odd[fact] = self._origins(rows)
-        self.note("repeated", np.flatnonzero(checks.repeated(self.hashes, answers)).tolist())
+        self.note("repeated", np.flatnonzero(checks.repeated(self.hashes, self._said())).tolist())
         warnings = self._conflicts_and_leaks()
-        self.drop(checks.repeated(self.hashes, self._answers()) & checks.trainable(self.sides), "duplicate")
-        self._near_duplicates()
+        self.drop(checks.repeated(self.hashes, self._said()) & checks.trainable(self.sides), "duplicate")
+        self._near_duplicates(threshold, drop_near)
         return warnings
 
     def _origins(self, rows: Iterable[int]) -> list[str]:
@@ -133,23 +139,23 @@ class Sieve:
             reasons = reasons[~mask]
 
     def _conflicts_and_leaks(self) -> list[str]:
-        conflict = checks.conflicting(self.hashes, self.column(LABEL)) if LABEL in self.columns else None
-        if conflict is not None:
-            self.note("conflicting", conflict.nonzero()[0].tolist())
+        labelled = self.labels() is not None
+        if labelled:
+            self.note("conflicting", checks.conflicting(self.hashes, self._said()).nonzero()[0].tolist())
         for side in (TEST, VALIDATION):
             gone = checks.leaking(self.hashes, self.sides, side)
             rows = leaks.Rows(self.column(ORIGIN), self.sides.tolist(), self.names(), self.column(self.columns[0]))
             self.leaks += leaks.exact(rows, self.hashes, gone, side)
             self.drop(gone, f"in_{side}")
-        if conflict is None:
+        if not labelled:
             return []
-        conflict, trainable = checks.conflicting(self.hashes, self.column(LABEL)), checks.trainable(self.sides)
+        conflict, trainable = checks.conflicting(self.hashes, self._said()), checks.trainable(self.sides)
         kept = int((conflict & ~trainable).sum())
         self.drop(conflict & trainable, "conflict")
         return [f"{kept} published rows share their text with another label; kept"] if kept else []
 
-    def _near_duplicates(self) -> None:
-        """Give rows without a group that of their cluster; drop near-duplicates across groups.
+    def _near_duplicates(self, threshold: float, drop: bool) -> None:
+        """Give rows without a group that of their cluster; drop near-duplicates across groups, or all but one.
 
         Joining groups instead would glue the files of apidocs by boilerplate, 17 % of the rows in one component
         by exact copies alone; dropping near-duplicates costs 2 %.
@@ -158,15 +164,19 @@ class Sieve:
         import pyarrow as pa
 
         texts = [normalise(text) for text in self.column(self.columns[0])]
-        pairs, sides, given = near_pairs(texts), self.sides, self.column(GROUP)
+        pairs = near_pairs(texts, threshold)
+        self.note("near", np.unique(pairs).tolist())
+        if drop:
+            gone, pairs = redundant(texts, pairs, checks.trainable(self.sides), threshold)
+            self.drop(gone, "near_duplicate")
+        sides, given = self.sides, self.column(GROUP)
         free = sides == ""
-        cluster = clusters(len(texts), pairs[free[pairs].all(axis=1)]).tolist()
+        cluster = clusters(len(sides), pairs[free[pairs].all(axis=1)]).tolist()
         names: dict[int, str] = {}
-        for at in sorted(range(len(texts)), key=lambda row: given[row] is None):
+        for at in sorted(range(len(given)), key=lambda row: given[row] is None):
             names.setdefault(cluster[at], given[at] or f"{self.hashes[at]:016x}")
         groups = [names[number] for number in cluster]
         stray = np.array([name not in (None, group) for name, group in zip(given, groups, strict=True)], bool)
         self.table = self.table.set_column(self.table.column_names.index(GROUP), GROUP, pa.array(groups, pa.string()))
         self.pairs = pairs
-        self.note("near", np.unique(pairs).tolist())
         self.drop(stray, "near_duplicate")

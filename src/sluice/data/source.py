@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
@@ -42,6 +42,13 @@ class Source(Part, ABC):
     """Further columns that stay with the rows, as strings: evaluation slices by them, and their drift is measured."""
     train_rows: int | None = Field(None, ge=1)
     """Learn from at most that many training rows, chosen by their hashes; a smaller number takes a part of them."""
+
+    near_duplicates: Literal["keep", "drop"] = "keep"
+    """drop: of texts that are nearly the same one stays, and those nearly the same as a published row go.
+    keep: they share a side. Published validation and test rows always stay."""
+    near_duplicate_threshold: float = Field(0.8, ge=0.7, le=1)
+    """Share of the 5-character shingles of two texts, out of those of either, from which they are nearly the same.
+    Below 0.7 one pair in a hundred would be missed."""
 
     @field_validator("keep")
     @classmethod

@@ -7,20 +7,21 @@ import shutil
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from sluice.data.prepare import ROW, ROWS, load
-from sluice.data.sieve import LABEL
 from sluice.data.source import GROUP
 from sluice.data.split import TEST, TRAIN, VALIDATION
 from sluice.errors import UserError
 from sluice.part import digest
+from sluice.tasks.task import Task
 
 Record = dict[str, Any]
 
 
-def divide(prepared: Path, folder: Path, *, fold: int, folds: int, seed: int, data: str) -> Record:
+def divide(prepared: Path, folder: Path, *, task: Task, fold: int, folds: int, seed: int, data: str) -> Record:
     """Write prepared rows of the same shape into `folder`, whose test side is fold `fold` (from 1) of `folds`.
 
     A row's fold follows from its group, as its side does. Of the other folds, groups are held out for validation in
@@ -44,7 +45,8 @@ def divide(prepared: Path, folder: Path, *, fold: int, folds: int, seed: int, da
     finally:
         if not quiet:
             datasets.enable_progress_bars()
-    labels = {side: dict(Counter(part[LABEL])) for side, part in parts.items() if LABEL in part.column_names}
+    classes = {side: task.classes(part.to_dict()) for side, part in parts.items()}
+    labels = {side: dict(Counter(chain.from_iterable(some))) for side, some in classes.items() if some is not None}
     _check_labels(labels, fold, folds)
     return {
         "rows": {side: len(own) for side, own in indices.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,16 @@ def check_columns(wanted: Sequence[str], there: Sequence[str]) -> None:
             raise UserError(f"evaluate.slices: the rows have no column '{column}'. There are: {known}")
 
 
-def divide(test: Columns, texts: Sequence[str], columns: Sequence[str], least: int) -> list[Slice]:
-    """The slices of at least `least` rows; one that holds all rows is none. `texts` are the rows' inputs."""
+def divide(
+    test: Columns, texts: Sequence[str], columns: Sequence[str], least: int, lists: Collection[str] = ()
+) -> list[Slice]:
+    """The slices of at least `least` rows; one that holds all rows is none. `texts` are the rows' inputs.
+
+    Of the columns in `lists`, whose cells have a value a line, a row is in the slice of each of its values.
+    """
     check_columns(columns, list(test))
-    parts = [(column, *part) for column in columns for part in _parts(test, column, texts)]
+    cut = {column: _listed(test[column]) if column in lists else _parts(test, column, texts) for column in columns}
+    parts = [(column, *part) for column in columns for part in cut[column]]
     count = len(texts)
     return [Slice(column, value, rows) for column, value, rows in parts if least <= len(rows) < count]
 
@@ -77,7 +83,8 @@ def divide(test: Columns, texts: Sequence[str], columns: Sequence[str], least: i
 def slices_of(task: Task, test: Columns, settings: Evaluate) -> list[Slice]:
     """The slices that the settings ask for, or those that the task suggests."""
     columns = task.slices if settings.slices is None else settings.slices
-    return divide(test, task.texts(test), columns, settings.min_slice_rows)
+    lists = [column for column, kind in task.columns.items() if kind == "labels"]
+    return divide(test, task.texts(test), columns, settings.min_slice_rows, lists)
 
 
 def judge(tally: Tally, metric: str, slices: Sequence[Slice], resampler: Resampler) -> list[Judged]:
@@ -119,6 +126,15 @@ def _parts(test: Columns, column: str, texts: Sequence[str]) -> list[tuple[str, 
     names, first, counts = np.unique(values, return_inverse=True, return_counts=True)
     rows = np.split(np.argsort(first, kind="stable"), np.cumsum(counts)[:-1])
     return list(zip(names.tolist(), rows, strict=True))
+
+
+def _listed(cells: Sequence[str]) -> list[tuple[str, Rows]]:
+    """The values that cells list with their rows; rows that list none are in no slice: no F1 can be told of them."""
+    rows: dict[str, list[int]] = {}
+    for row, cell in enumerate(cells):
+        for value in set(cell.split("\n")) - {""}:
+            rows.setdefault(value, []).append(row)
+    return [(value, np.array(own, np.int64)) for value, own in sorted(rows.items())]
 
 
 def _thirds(lengths: npt.NDArray[np.int64]) -> list[tuple[str, Rows]]:

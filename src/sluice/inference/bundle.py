@@ -41,7 +41,7 @@ class Abstention(Part):
     threshold: float
     """Least confidence of an answer: the probability of the most probable label, `out_of_scope` aside."""
     out_of_scope: str | None = None
-    """The label that stands for no answer, which is also given below the threshold."""
+    """The label that stands for no answer, as an answer below the threshold does."""
 
 
 class Bundle(Part):

@@ -39,6 +39,8 @@ class Predictor:
         encoded = self.task.encode(self._tokenizer, inputs)
         options = options or self.task.Options()
         results = self.task.decode(inputs, self._run(encoded, options), self.bundle.labels, options)
+        if rule := self.bundle.abstention:
+            results = [self.task.withheld(one, rule.threshold, rule.out_of_scope) for one in results]
         return Prediction(results, sum(len(one.ids) for one in encoded))
 
     def outputs(self, inputs: Sequence[Any], options: BaseModel | None = None) -> list[Any]:

@@ -55,3 +55,13 @@ def tfidf_cosine(train_texts: Sequence[str], one: Sequence[str], other: Sequence
     vectorizer = TfidfVectorizer(dtype=np.float32).fit(train_texts)
     products = vectorizer.transform(one).multiply(vectorizer.transform(other))
     return [float(value) for value in np.asarray(products.sum(axis=1)).ravel()]
+
+
+def tfidf_ridge(train_texts: Sequence[str], train: Sequence[float], test_texts: Sequence[str]) -> list[float]:
+    """Ridge regression on TF-IDF of words and word pairs."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import Ridge
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    model = Ridge(alpha=1.0, random_state=0).fit(vectorizer.fit_transform(train_texts), train)
+    return [float(score) for score in model.predict(vectorizer.transform(test_texts))]

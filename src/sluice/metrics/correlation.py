@@ -23,7 +23,7 @@ def correlation_tally(predictions: Sequence[float], references: Sequence[float])
 
     def figures(sums: Sums) -> Figures:
         rows = sums[:, 0]
-        return {"spearman": _pearson(rows, *sums[:, 1:6].T), "pearson": _pearson(rows, *sums[:, 6:11].T)}
+        return {"spearman": pearson(rows, *sums[:, 1:6].T), "pearson": pearson(rows, *sums[:, 6:11].T)}
 
     return Tally(csr_array(np.stack(counts, axis=1).astype(np.float32)), figures)
 
@@ -40,7 +40,8 @@ def _standard(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return (values - values.mean()) / (values.std() or 1.0)
 
 
-def _pearson(rows: Sums, one: Sums, other: Sums, squared: Sums, others: Sums, products: Sums) -> Sums:
+def pearson(rows: Sums, one: Sums, other: Sums, squared: Sums, others: Sums, products: Sums) -> Sums:
+    """Pearson's correlation from sums over `rows` rows; NaN where a side does not vary."""
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.sqrt((squared - one**2 / rows) * (others - other**2 / rows))
         found: Sums = np.where(spread > 1e-9, (products - one * other / rows) / spread, np.nan)

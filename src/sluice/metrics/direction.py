@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FALLING = frozenset({"nats_per_token", "perplexity", "bits_per_byte"})
+FALLING = frozenset({"nats_per_token", "perplexity", "bits_per_byte", "hamming_loss", "mae", "rmse"})
 """Metrics of which less is better; of all others more is."""
 
 

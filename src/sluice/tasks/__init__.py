@@ -9,6 +9,8 @@ from sluice.tasks.chat import Chat
 from sluice.tasks.classification import Classification
 from sluice.tasks.embedding import Embedding
 from sluice.tasks.generation import CausalLM
+from sluice.tasks.multilabel import Multilabel
+from sluice.tasks.regression import Regression
 from sluice.tasks.seq2seq import Summarization, Translation
 from sluice.tasks.similarity import Similarity
 from sluice.tasks.task import Task
@@ -16,7 +18,18 @@ from sluice.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Task]] = {
     task.name: task
-    for task in (Classification, TokenClassification, Summarization, Translation, Embedding, Similarity, CausalLM, Chat)
+    for task in (
+        Classification,
+        Multilabel,
+        Regression,
+        TokenClassification,
+        Summarization,
+        Translation,
+        Embedding,
+        Similarity,
+        CausalLM,
+        Chat,
+    )
 }
 
 

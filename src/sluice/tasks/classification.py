@@ -42,6 +42,7 @@ class ClassificationResult(BaseModel):
     label: str = Field(description="The most probable label.")
     score: float = Field(description="Its probability, 0 to 1.")
     scores: dict[str, float] = Field(description="Probability by label, most probable first.")
+    abstained: bool = Field(False, description="Whether the model is too unsure by its threshold: take no label.")
 
 
 class Classification(Task):
@@ -54,6 +55,7 @@ class Classification(Task):
     validation_metric: ClassVar[str] = "accuracy"
     Options: ClassVar[type[BaseModel]] = ClassificationOptions
     Result: ClassVar[type[BaseModel]] = ClassificationResult
+    abstains: ClassVar[bool] = True
     plots: ClassVar[tuple[str, ...]] = ("confusion", "reliability", "risk_coverage")
     slices: ClassVar[tuple[str, ...]] = ("label", "length", "language")
     example: ClassVar[str] = "Compute the shortest path between two nodes of a weighted graph."
@@ -61,6 +63,10 @@ class Classification(Task):
     def labels(self, rows: Columns) -> list[str]:
         """The distinct labels, sorted."""
         return sorted(set(rows["label"]))
+
+    def classes(self, rows: Columns) -> Sequence[Sequence[str]]:
+        """One label a row."""
+        return [[label] for label in rows["label"]]
 
     def references(self, rows: Columns) -> Answers:
         """The labels."""
@@ -113,6 +119,13 @@ class Classification(Task):
             return []
         top_k = options.top_k if isinstance(options, ClassificationOptions) else None
         return [_result(row, labels, top_k) for row in self.probabilities(outputs)]
+
+    def withheld(self, result: BaseModel, threshold: float, out_of_scope: str | None) -> BaseModel:
+        """Unsure is who names the label out of scope, or is less sure of another than `threshold`."""
+        if not isinstance(result, ClassificationResult):
+            return result
+        unsure = result.label == out_of_scope or result.score < threshold
+        return result.model_copy(update={"abstained": unsure})
 
     def breakdown(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Breakdown:
         """Precision, recall, F1 and support by label name."""

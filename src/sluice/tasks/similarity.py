@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from sluice.tasks.regression import is_number
 from sluice.tasks.task import Answers, Ask, Baselines, Columns, Encoded, Kind, Outputs, Targets, Tokenizer
 from sluice.tasks.vectors import Vectors, ids_of, pair_collator
 
@@ -33,7 +33,7 @@ class Similarity(Vectors):
 
     def unusable(self, rows: Columns) -> dict[str, list[int]]:
         """Scores that are no numbers."""
-        return {"score_is_no_number": [row for row, cell in enumerate(rows["score"]) if not _is_number(cell)]}
+        return {"score_is_no_number": [row for row, cell in enumerate(rows["score"]) if not is_number(cell)]}
 
     def corpus(self, rows: Columns) -> Sequence[str]:
         """Both texts of each row."""
@@ -120,10 +120,3 @@ class Similarity(Vectors):
         lengths = [min(pair) / max(pair) for pair in pairs]
         cosines = tfidf_cosine(self.corpus(train), test["text_a"], test["text_b"])
         return Baselines(trivial={"length": lengths}, strong={"tfidf_cosine": cosines})
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False

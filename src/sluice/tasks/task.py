@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Sequence[str]]
 """Rows by column: every sequence has one entry a row. A cell that holds several strings has one a line."""
-Kind = Literal["text", "list"]
-"""Whether a cell is one string, or may be a list of them."""
+Kind = Literal["text", "list", "labels"]
+"""Whether a cell is one string, may be a list of them, or is a list however it was written, an empty one too."""
 Answers = Sequence[Any]
 """One answer a row, as the rows have theirs: a label, the tags of a sentence, a text."""
 Outputs: TypeAlias = "Sequence[Any] | npt.NDArray[np.floating]"
 """What a model gave for each row, one array a row."""
-Targets: TypeAlias = "Sequence[Any] | npt.NDArray[np.integer]"
+Targets: TypeAlias = "Sequence[Any] | npt.NDArray[np.integer] | npt.NDArray[np.floating]"
 """What the loss holds outputs against: an index or a number a row, or a list of them, such as one a token."""
 Breakdown = dict[str, dict[str, float]]
 """Figures by name."""
@@ -77,6 +77,8 @@ class Task(Part, ABC):
     """What a caller may ask for beside the input."""
     Result: ClassVar[type[BaseModel]]
     """The answer for one input."""
+    abstains: ClassVar[bool] = False
+    """Whether an answer has a probability below which it had better not be given."""
     worded: ClassVar[bool] = False
     """Whether an answer is text, which falls under the same retention as the input."""
     plots: ClassVar[tuple[str, ...]] = ()
@@ -109,6 +111,10 @@ class Task(Part, ABC):
     def labels(self, rows: Columns) -> list[str]:
         """The label names that training rows define, in index order; none for a task without labels."""
         return []
+
+    def classes(self, rows: Columns) -> Sequence[Sequence[str]] | None:
+        """The labels of each row, sorted, where rows as a whole have labels: checks count them on every side."""
+        return None
 
     def texts(self, rows: Columns) -> Sequence[str]:
         """The inputs as plain text, for whatever reads them without this task: tokenizers, languages, people."""
@@ -145,9 +151,19 @@ class Task(Part, ABC):
     ) -> Targets:
         """What the loss holds a model's outputs against: one index a row, or one a token with `IGNORED` in between."""
 
+    def head(self, labels: Sequence[str]) -> Sequence[str]:
+        """The names of the outputs of the model's head, as its configuration has them."""
+        return labels
+
     @abstractmethod
     def model_class(self) -> type[Any]:
         """The transformers Auto class that puts this task's head on a backbone."""
+
+    def begin(self, model: PreTrainedModel, rows: Columns) -> None:
+        """Before a model learns from these training rows: what its head starts from, what its configuration says."""
+
+    def finish(self, model: PreTrainedModel) -> None:
+        """After it has learnt: fold what was there for the learning alone into the weights that are saved."""
 
     def beside(self, tokenizer: Tokenizer, rows: Columns) -> Sequence[Any] | None:
         """What a batch needs of each row while learning beside input and targets: the collator finds it in `beside`."""
@@ -174,6 +190,10 @@ class Task(Part, ABC):
             ignore_index=IGNORED,
             label_smoothing=smoothing,
         )
+
+    def kinds(self, targets: Any) -> Any:
+        """What each of the items in `targets` is an example of, as indices: class weights let all have the same say."""
+        return targets.flatten()
 
     def forward(self, model: PreTrainedModel, batch: Mapping[str, Any], options: BaseModel) -> Any:
         """The model's raw outputs for a padded batch, a row an input: logits, or the ids of generated tokens."""
@@ -218,6 +238,10 @@ class Task(Part, ABC):
         self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel
     ) -> list[BaseModel]:
         """One `Result` a row."""
+
+    def withheld(self, result: BaseModel, threshold: float, out_of_scope: str | None) -> BaseModel:
+        """The same answer, saying whether it is below the threshold, or the label for what belongs to no other."""
+        return result
 
     def breakdown(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> Breakdown:
         """Figures by name, such as those of each label."""

@@ -98,7 +98,8 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     if need.total > WORTH_TELLING and os.environ.get("RANK", "0") == "0":
         print(f"memory  {need}", flush=True)
     set_seed(job.seed)
-    model = spec.model(task.model_class(), labels, tokenizer, known.ids)
+    model = spec.model(task.model_class(), task.head(labels), tokenizer, known.ids)
+    task.begin(model, train)
     fitted = fit(
         model,
         tokenizer,
@@ -113,6 +114,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
         log=log,
     )
     if os.environ.get("RANK", "0") == "0":
+        task.finish(fitted.model)
         fitted.model.save_pretrained(job.folder / BUNDLE, max_shard_size=SHARD)
         tokenizer.save_pretrained(job.folder / BUNDLE)
         task.export(job.folder / BUNDLE)

@@ -54,7 +54,7 @@ def check_memory(
     settings: Train,
 ) -> Need:
     """What the largest batch of rows of these lengths takes. Raises UserError where that is more than is free."""
-    bare = spec.bare(task.model_class(), labels, tokenizer)
+    bare = spec.bare(task.model_class(), task.head(labels), tokenizer)
     longest = sum(sorted(lengths, reverse=True)[: settings.batch_size])
     need = needed(bare, longest, settings, written=task.worded)
     free = free_memory()

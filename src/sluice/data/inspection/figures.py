@@ -94,7 +94,7 @@ def _labels(report: Mapping[str, Any]) -> Figure | None:
     labels = report["labels"]
     if not labels or not labels["train"]:
         return None
-    totals = {side: max(1, sum(labels[side].values())) for side in SIDES}
+    totals = {side: max(1, report["rows"][side]) for side in SIDES}
     shares = {name: [labels[side].get(name, 0) / totals[side] for side in SIDES] for name in labels["train"]}
     names = sorted(shares, key=lambda name: (-max(shares[name]), name))  # one that only the test has much of stands out
     if len(names) > MOST + RAREST:

@@ -13,7 +13,7 @@ from sluice.data.inspection.findings import Finding
 from sluice.data.inspection.judgements import Shares
 from sluice.data.inspection.leaks import Leak
 from sluice.data.inspection.settings import Checks
-from sluice.data.sieve import LABEL, Sieve
+from sluice.data.sieve import Sieve
 from sluice.data.source import GROUP, ORIGIN
 from sluice.data.split import SIDES
 
@@ -35,7 +35,7 @@ class Inspection:
     leaks: list[Leak]
     drifts: list[Drift]
     labels: dict[str, dict[str, int]]
-    """Rows by side and label."""
+    """Rows by side and label; empty where rows have no labels."""
     languages: Shares
     scripts: Shares
     lengths: dict[str, list[int]]
@@ -50,13 +50,14 @@ def inspect(sieve: Sieve, sides: Sequence[str], keep: Sequence[str], checks: Che
 
     texts, origins = sieve.column(sieve.columns[0]), sieve.column(ORIGIN)
     found = [*sieve.leaks, *leaks.near(leaks.Rows(origins, sides, sieve.names(), texts), sieve.pairs)]
-    columns = {LABELS: sieve.column(LABEL)} if LABEL in sieve.columns else {}
+    classes = sieve.labels()
+    columns = {LABELS: [" | ".join(some) for some in classes]} if classes is not None else {}
     columns |= {name: sieve.column(name) for name in keep}
     units = units_of(sieve.column(GROUP), sides, sieve.pairs)
     rows = Rows(texts, np.array(sides, "U10"), units, columns)
     labels = {side: Counter[str]() for side in SIDES}
-    for side, label in zip(sides, columns.get(LABELS, ()), strict=False):
-        labels[side][label] += 1
+    for side, some in zip(sides, classes or (), strict=False):
+        labels[side].update(some)
     tested = drifts(rows)
     taken = {side: _some(rows, side) for side in SIDES}
     languages = {side: _shares(rows.languages(taken[side])) for side in SIDES}
@@ -73,7 +74,7 @@ def inspect(sieve: Sieve, sides: Sequence[str], keep: Sequence[str], checks: Che
         findings,
         found,
         tested,
-        {side: dict(sorted(counts.items())) for side, counts in labels.items()},
+        {side: dict(sorted(counts.items())) for side, counts in labels.items()} if classes is not None else {},
         languages,
         {side: _shares(charset.scripts([texts[row] for row in taken[side].tolist()])) for side in SIDES},
         lengths,

@@ -82,7 +82,7 @@ class Hub(Source):
             cells = _cells(place, self._load(str(split), commit), wanted)
             for column in wanted:
                 values[column] += to_strings(
-                    place, column, cells, numbers=column != first, lists=columns.get(column) == "list"
+                    place, column, cells, numbers=column != first, kind=columns.get(column, "text")
                 )
             origin += [f"{place}:{line}" for line in cells.lines]
             sides += [side if side != TRAIN or len(given) == len(SIDES) else None] * len(cells.lines)
@@ -144,10 +144,17 @@ def _cells(place: str, rows: Dataset, wanted: Columns) -> Cells:
     for column, name in wanted.items():
         found: list[Any] = list(rows[name])
         kind = rows.features[name]
+        inside = getattr(kind, "feature", None)
         if isinstance(kind, ClassLabel):
-            found = [None if number is None or number < 0 else kind.names[number] for number in found]
+            found = [_class(kind.names, number) for number in found]
+        elif isinstance(inside, ClassLabel):
+            found = [[_class(inside.names, number) for number in some or ()] for some in found]
         values[column] = found
     return Cells(values, lines=list(range(1, len(rows) + 1)))
+
+
+def _class(names: list[str], number: int | None) -> str | None:
+    return None if number is None or number < 0 else names[number]
 
 
 @contextmanager

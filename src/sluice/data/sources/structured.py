@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sluice.data.sources.cells import Cells, Columns, check_columns
+from sluice.data.sources.labels import divided
 from sluice.errors import UserError
+from sluice.tasks.task import Kind
 
 
 def read_jsonl(path: str, text: str, wanted: Columns) -> Cells:
@@ -65,12 +67,14 @@ def read_parquet(path: str, source: Any, wanted: Columns) -> Cells:
     return Cells(values, lines=list(range(1, len(table) + 1)))
 
 
-def to_strings(path: Path | str, column: str, cells: Cells, *, numbers: bool, lists: bool = False) -> list[str]:
+def to_strings(path: Path | str, column: str, cells: Cells, *, numbers: bool, kind: Kind = "text") -> list[str]:
     """A column as strings: null is '', numbers and booleans are written out where `numbers` allows them.
 
-    Where `lists` allows them, the items of a list become a line each.
+    Where `kind` allows lists, their items become a line each; where it asks for labels, cells of text are divided.
     """
-    values = cells.values[column]
+    values, lists = cells.values[column], kind != "text"
+    if kind == "labels":
+        values = divided(values)
     strings = [
         _one_line(value, lists) if isinstance(value, str) else _string(value, numbers, lists) for value in values
     ]

@@ -106,7 +106,7 @@ class Files(Source):
             cells = self._cells(place, wanted)
             for column in wanted:
                 values[column] += to_strings(
-                    place.name, column, cells, numbers=column != first, lists=columns.get(column) == "list"
+                    place.name, column, cells, numbers=column != first, kind=columns.get(column, "text")
                 )
             origin += [f"{place.name}:{line}" for line in cells.lines]
             sides += [side if side != TRAIN or len(places) == len(SIDES) else None] * len(cells.lines)

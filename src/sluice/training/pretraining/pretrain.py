@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluice.data.sources.corpus import Corpus
+from sluice.data.sources.near import without_near_duplicates
 from sluice.errors import UserError
 from sluice.files import folder_digest
 from sluice.models.spec import ModelSpec
@@ -17,8 +18,8 @@ from sluice.training.reporter import Log
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-MODEL, TOKENIZER, TOKENS, CHECKPOINTS = "model", "tokenizer", "tokens", "checkpoints"
-UNDER_WAY = (TOKENIZER, TOKENS, CHECKPOINTS)
+MODEL, TOKENIZER, TOKENS, CHECKPOINTS, NEAR = "model", "tokenizer", "tokens", "checkpoints", "near_duplicates"
+UNDER_WAY = (TOKENIZER, TOKENS, CHECKPOINTS, NEAR)
 """Folders that only a pretraining under way needs."""
 START_TOKENS = 4_000_000
 """From that many tokens of the corpus embeddings may take their starting values."""
@@ -43,6 +44,8 @@ def pretrain(
     from sluice.training.pretraining.trainer import make_trainer
 
     check_choices(settings)
+    if settings.near_duplicates == "drop":
+        corpus = without_near_duplicates(corpus, settings.near_duplicate_threshold, folder / NEAR)
     tokenizer = _tokenizer(corpus, spec, settings, max_length, folder / TOKENIZER)
     tokens = tokenize(corpus, tokenizer, folder / TOKENS, buffer=settings.shuffle_buffer, seed=settings.seed)
     length = min(settings.sequence_length, tokenizer.model_max_length)

@@ -24,6 +24,10 @@ class Pretrain(Loop):
     """Glob patterns of JSONL, Parquet or text files, also `.gz`; null: the unlabelled text of the data source."""
     column: str = Field("text", min_length=1)
     """The column of JSONL and Parquet files that holds the text; in `.txt` files a line is a document."""
+    near_duplicates: Literal["keep", "drop"] = "keep"
+    """drop: leave out documents that are nearly the same as an earlier one."""
+    near_duplicate_threshold: float = Field(0.8, ge=0.7, le=1)
+    """Share of the 5-character shingles of two documents, of those of either, from which they are nearly the same."""
     max_steps: int = Field(3000, ge=1)
     batch_size: int = Field(16, ge=1)
     """Sequences in one step."""
