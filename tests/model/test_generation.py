@@ -49,7 +49,7 @@ def make_rows(count: int, seed: int = 0) -> dict[str, list[str]]:
 
 def make_texts(count: int, seed: int = 0) -> dict[str, list[str]]:
     rows = make_rows(count, seed)
-    return {"text": [f"{prompt} is there" for prompt in CHAT.texts(rows)]}
+    return {"text": [f"{text} is there".replace("\n", " ") for text in CHAT.texts(rows)]}
 
 
 def learn(task: Chat | CausalLM, make, folder: Path, **settings) -> Path:

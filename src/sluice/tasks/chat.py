@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sluice.errors import UserError
 from sluice.files import write_json
 from sluice.tasks.generation import Exchange, Generation, Likelihood, Weighed
-from sluice.tasks.task import Answers, Ask, Baselines, Columns, Kind, Outputs, Tokenizer
+from sluice.tasks.task import Answers, Ask, Baselines, Columns, Kind, Outputs, Tokenizer, items
 from sluice.tasks.written import Written, completeness
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Chat(Generation):
 
     name: ClassVar[str] = "chat"
     verb: ClassVar[str] = "chat"
-    columns: ClassVar[Mapping[str, Kind]] = {"prompt": "text", "answer": "list"}
+    columns: ClassVar[Mapping[str, Kind]] = {"prompt": "talk", "answer": "list"}
     primary_metric: ClassVar[str] = "rouge_l"
     example: ClassVar[str] = "What does a shortest path mean?"
 
@@ -65,7 +65,7 @@ class Chat(Generation):
 
     def references(self, rows: Columns) -> Answers:
         """The right answers of each row."""
-        return [cell.split("\n") for cell in rows["answer"]]
+        return [items(cell) for cell in rows["answer"]]
 
     def prompt(self, tokenizer: Tokenizer, text: str) -> list[int]:
         """The conversation up to where the assistant begins to speak."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from sluice.tasks.task import Answers, Ask, Baselines, Columns, Encoded, Kind, Outputs, Targets, Tokenizer
+from sluice.tasks.task import Answers, Ask, Baselines, Columns, Encoded, Kind, Outputs, Targets, Tokenizer, items
 from sluice.tasks.vectors import Vectors, ids_of, pair_collator
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class Embedding(Vectors):
 
     def passages(self, rows: Columns) -> list[str]:
         """The distinct passages, sorted: a passage's number is its place here."""
-        return sorted({text for cell in rows["passage"] for text in cell.split("\n")})
+        return sorted({text for cell in rows["passage"] for text in items(cell)})
 
     def references(self, rows: Columns) -> Answers:
         """The numbers of the right passages: those of all rows with the same query."""
         number = {text: at for at, text in enumerate(self.passages(rows))}
         right: dict[str, set[int]] = {}
         for query, cell in zip(rows["query"], rows["passage"], strict=True):
-            right.setdefault(_plain(query), set()).update(number[text] for text in cell.split("\n"))
+            right.setdefault(_plain(query), set()).update(number[text] for text in items(cell))
         return [sorted(right[_plain(query)]) for query in rows["query"]]
 
     def targets(
@@ -66,7 +66,7 @@ class Embedding(Vectors):
     ) -> Targets:
         """The number of each row's own passage, of several the first."""
         number = {text: at for at, text in enumerate(self.passages(rows))}
-        return [number[cell.partition("\n")[0]] for cell in rows["passage"]]
+        return [number[items(cell)[0]] for cell in rows["passage"]]
 
     def beside(self, tokenizer: Tokenizer, rows: Columns) -> Sequence[Any] | None:
         """The numbers of query and passages, then the tokens of the right passage and of the hard negatives."""

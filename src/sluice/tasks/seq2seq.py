@@ -19,6 +19,7 @@ from sluice.tasks.task import (
     Targets,
     Task,
     Tokenizer,
+    items,
 )
 from sluice.tasks.tokens import token_figures, token_losses, token_scores, token_sums
 from sluice.tasks.written import Written, WrittenResult, completeness, result
@@ -55,7 +56,7 @@ class Seq2Seq(Task):
 
     def references(self, rows: Columns) -> Answers:
         """The right answers of each row."""
-        return [cell.split("\n") for cell in rows[self.answer]]
+        return [items(cell) for cell in rows[self.answer]]
 
     def corpus(self, rows: Columns) -> Sequence[str]:
         """Inputs and answers: one vocabulary serves both."""

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Sequence[str]]
 """Rows by column: every sequence has one entry a row. A cell that holds several strings has one a line."""
-Kind = Literal["text", "list", "labels"]
-"""Whether a cell is one string, may be a list of them, or is a list however it was written, an empty one too."""
+Kind = Literal["text", "list", "labels", "talk"]
+"""Whether a cell is one string, may be a list of them, is a list however it was written, an empty one too, or may be a
+conversation: a list of messages, which becomes JSON."""
 Answers = Sequence[Any]
 """One answer a row, as the rows have theirs: a label, the tags of a sentence, a text."""
 Outputs: TypeAlias = "Sequence[Any] | npt.NDArray[np.floating]"
@@ -35,8 +36,15 @@ Breakdown = dict[str, dict[str, float]]
 Tokenizer: TypeAlias = "PreTrainedTokenizerBase"
 Ask = Callable[[Sequence[Any], BaseModel], list[Any]]
 """Inputs and options -> what the task reads of the model's outputs, one an input."""
+BREAK = "\u2028"
+"""A line break within one of several strings of a cell."""
 IGNORED = -100
 """The target of a token that nothing is learnt from, as torch's cross-entropy has it."""
+
+
+def items(cell: str) -> list[str]:
+    """The strings of a cell that holds several, with their own line breaks."""
+    return [one.replace(BREAK, "\n") for one in cell.split("\n")]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from sluice.data.sources.cells import Cells, Columns, check_columns
 from sluice.data.sources.labels import divided
 from sluice.errors import UserError
-from sluice.tasks.task import Kind
+from sluice.tasks.task import BREAK, Kind
 
 
 def read_jsonl(path: str, text: str, wanted: Columns) -> Cells:
@@ -72,9 +73,11 @@ def to_strings(path: Path | str, column: str, cells: Cells, *, numbers: bool, ki
 
     Where `kind` allows lists, their items become a line each; where it asks for labels, cells of text are divided.
     """
-    values, lists = cells.values[column], kind != "text"
+    values, lists = cells.values[column], kind in ("list", "labels")
     if kind == "labels":
         values = divided(values)
+    if kind == "talk":
+        values = [_conversation(value) for value in values]
     strings = [
         _one_line(value, lists) if isinstance(value, str) else _string(value, numbers, lists) for value in values
     ]
@@ -90,9 +93,15 @@ def to_strings(path: Path | str, column: str, cells: Cells, *, numbers: bool, ki
     return whole
 
 
+def _conversation(value: object) -> object:
+    """A list of messages as JSON; anything else as it is."""
+    messages = isinstance(value, list | tuple) and all(isinstance(one, dict) for one in value)
+    return json.dumps(list(value), ensure_ascii=False) if messages and value else value  # type: ignore[call-overload]
+
+
 def _one_line(text: str, lists: bool) -> str:
-    """Where a line is an item of a list, a text's own line breaks become blanks."""
-    return " ".join(text.splitlines()) if lists else text
+    """Where a line is an item of a list, a text's own line breaks are written otherwise."""
+    return BREAK.join(re.split(r"\r\n|\r|\n", text.strip())) if lists else text
 
 
 def _string(value: object, numbers: bool, lists: bool = False) -> str | None:
