@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import REPOSITORY, make_rows
 from tests.e2e.conftest import House
+from tests.model.test_multilabel import make_rows as labelled
+from tests.model.test_regression import make_rows as rated
 from tests.model.test_seq2seq import make_rows as summarized
 from tests.model.test_token_classification import make_rows as tagged
 from tests.search.vectors import write_rows
@@ -37,6 +39,7 @@ ELSEWHERE = {
     "bench-drift": "people: it takes minutes",
     "bench-pretrain": "people: it takes hours",
     "bench-index": "people: it takes minutes",
+    "bench-near": "people: it takes minutes",
 }
 """Commands that are not run here, and what runs them."""
 SMALL = {
@@ -76,7 +79,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
     (tmp_path / "cases.yaml").write_text(json.dumps({"cases": [case]}))
     intents = [{"text": text, "label": "oos" if label == "river" else label} for text, label in make_rows(300)]
     (tmp_path / "intents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in intents))
-    for name, rows in {"names": tagged(300), "short": summarized(300)}.items():
+    written = {"names": tagged(300), "short": summarized(300), "topics": labelled(300), "ratings": rated(300)}
+    for name, rows in written.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in as_lists(rows)))
     pairs = [f"{row['document']},{row['summary'][0]}" for row in as_lists(summarized(300))]
     (tmp_path / "pairs.csv").write_text("\n".join(["source,target", *pairs]) + "\n")
