@@ -16,7 +16,9 @@ from sluice.data.rows import row_hashes
 from sluice.data.source import GROUP, Source
 from sluice.data.sources import shards
 from sluice.data.sources.apidocs import ApiDocs
+from sluice.data.sources.apichat import ApiChat
 from sluice.data.sources.apinames import ApiNames
+from sluice.data.sources.apisummaries import ApiSummaries
 from sluice.data.split import TEST, TRAIN, VALIDATION, assign
 from sluice.part import digest
 from sluice.tasks.task import Task
@@ -75,9 +77,11 @@ def own(source: Source, prepared: Path, task: Task) -> Corpus:
     return Corpus(digest=digest(texts), shards=[partial(_filtered, lambda: texts, np.empty(0, np.uint64))])
 
 
-@own.register
-def _(source: ApiNames, prepared: Path, task: Task) -> Corpus:
-    """What the docstrings have without their tags, so that all tasks on them share one pretraining."""
+@own.register(ApiNames)
+@own.register(ApiSummaries)
+@own.register(ApiChat)
+def _(source: ApiNames | ApiSummaries | ApiChat, prepared: Path, task: Task) -> Corpus:
+    """All docstrings, so that tasks on them share one pretraining."""
     return own(source.docs.model_copy(update={"split": source.split}), prepared, task)
 
 
