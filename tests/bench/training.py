@@ -29,7 +29,7 @@ from sluice.training.precision import resolve_precision
 from sluice.training.rows import Rows
 from sluice.training.settings import Train
 from sluice.training.trainer import make_trainer
-from tests.bench import told, whole
+from tests.bench import peers, told, whole
 from tests.conftest import compose_config
 
 LENGTH, BATCH, WARM_UP = 128, 32, 2
@@ -218,6 +218,7 @@ def main() -> None:
     """Read the command line and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default="mlruns", help="where the prepared rows lie, or will")
+    parser.add_argument("--task", choices=("classification", *peers.KINDS), default="classification")
     parser.add_argument("--rounds", type=whole, default=7)
     parser.add_argument("--rows", type=whole, default=640, help="in one round")
     parser.add_argument("--accuracy-rows", type=int, default=0, help="also compare what is learnt from so many rows")
@@ -228,6 +229,9 @@ def main() -> None:
     )
     given = parser.parse_intermixed_args()
     datasets.disable_progress_bars()
+    if given.task != "classification":
+        peers.compare(given.task, given.root, given.rounds, given.rows, interval)
+        return
     bench = Bench(given.root, given.overrides)
     speed(bench, given.rounds, given.rows)
     if given.accuracy_rows:

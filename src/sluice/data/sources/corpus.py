@@ -15,8 +15,8 @@ from sluice.data.prepare import ROW, load
 from sluice.data.rows import row_hashes
 from sluice.data.source import GROUP, Source
 from sluice.data.sources import shards
-from sluice.data.sources.apidocs import ApiDocs
 from sluice.data.sources.apichat import ApiChat
+from sluice.data.sources.apidocs import ApiDocs
 from sluice.data.sources.apinames import ApiNames
 from sluice.data.sources.apisummaries import ApiSummaries
 from sluice.data.split import TEST, TRAIN, VALIDATION, assign
