@@ -30,7 +30,7 @@ def check(session: Session, prepared: Output) -> None:
         raise UserError(
             f"evaluate.{name}: task={session.cfg.task.name} gives no answer that a threshold could hold back"
         )
-    settings.read_cases().check_labels(labels)
+    settings.read_cases().check(session.cfg.task, labels)
     if settings.out_of_scope is not None and settings.out_of_scope not in labels:
         told = f"evaluate.out_of_scope={settings.out_of_scope} is no label of the training rows."
         raise UserError(f"{told} {nearest(settings.out_of_scope, labels)}")

@@ -14,10 +14,14 @@ import pytest
 
 from tests.conftest import REPOSITORY, make_rows
 from tests.e2e.conftest import House
+from tests.model.test_generation import SPEC as LLAMA
+from tests.model.test_generation import make_rows as talk
+from tests.model.test_generation import make_texts as plain
 from tests.model.test_multilabel import make_rows as labelled
 from tests.model.test_regression import make_rows as rated
 from tests.model.test_seq2seq import make_rows as summarized
 from tests.model.test_token_classification import make_rows as tagged
+from tests.model.test_vectors import scored
 from tests.search.vectors import write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -32,6 +36,7 @@ ELSEWHERE = {
     "test-all": ".ci/run",
     "test-fast": ".ci/run",
     "clean": "nothing: it would remove what tests stand on",
+    "ask": "tests/e2e/test_search_way.py",
     "serve": "tests/serving",
     "ui": "tests/e2e",
     "bench-train": "people: it takes minutes",
@@ -46,6 +51,8 @@ SMALL = {
     "experiment=tag": ("names.jsonl", "apinames"),
     "experiment=summarize": ("short.jsonl", "apisummaries"),
     "experiment=embed": ("asked.jsonl", "apipairs"),
+    "experiment=generate": ("plain.jsonl", "apitexts"),
+    "experiment=chat": ("talk.jsonl", "apichat"),
 }
 """Rows in place of a recipe's own, and what its models are called."""
 REFUSED = 1
@@ -79,7 +86,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
     (tmp_path / "cases.yaml").write_text(json.dumps({"cases": [case]}))
     intents = [{"text": text, "label": "oos" if label == "river" else label} for text, label in make_rows(300)]
     (tmp_path / "intents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in intents))
-    written = {"names": tagged(300), "short": summarized(300), "topics": labelled(300), "ratings": rated(300)}
+    written = {
+        "names": tagged(300), "short": summarized(300), "topics": labelled(300), "ratings": rated(300),
+        "alike": scored(300), "plain": plain(300), "talk": talk(300),
+    }  # fmt: skip
     for name, rows in written.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in as_lists(rows)))
     pairs = [f"{row['document']},{row['summary'][0]}" for row in as_lists(summarized(300))]
@@ -93,10 +103,15 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
     write_rows(tmp_path / "judgements.jsonl", [judged])
     asked = [{"query": " ".join(text.split()[:3]), "passage": text} for text, _ in make_rows(300)]
     write_rows(tmp_path / "asked.jsonl", asked)
+    from transformers import AutoModelForCausalLM
+
     house = House(tmp_path / "mlruns", tmp_path / "rows.csv")
     for line in ("make train", "make promote"):
         assert run(house, line, tmp_path)[0] == 0
     shutil.copytree(next(house.root.glob("work/finetune/*/bundle")), tmp_path / "my-bert")
+    made = LLAMA.tokenizer(plain(300)["text"], 64)
+    LLAMA.model(AutoModelForCausalLM, [], made, []).save_pretrained(tmp_path / "my-llama")
+    made.save_pretrained(tmp_path / "my-llama")
     yield house
     house.close()
 

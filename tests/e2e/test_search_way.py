@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import WORDS, make_rows
 from tests.e2e.conftest import House
 from tests.e2e.test_way import serving
+from tests.model import test_generation
 from tests.search.vectors import write_documents, write_rows
 
 pytestmark = pytest.mark.slow
@@ -72,6 +73,33 @@ def test_indexed_asked_measured_served_packaged(house: House, tmp_path: Path):
         assert [hit["source"] for hit in answer.json()["results"][0]["hits"]] == direct
     (made,) = house.root.parent.glob("bentoml/bentos/demo/v1/env/python/requirements.txt")
     assert "lancedb==" in made.read_text()
+
+
+def test_answers_from_documents(house: House, tmp_path: Path):
+    corpus = write_documents(tmp_path / "rows.jsonl", 100)
+    house("index", f"index.corpus={corpus}")
+    assert "apichat has no champion yet" in house("ask", "question=iron", code=2)
+    rows = test_generation.make_rows(200)
+    talk = [
+        {"prompt": prompt, "answer": answer.split("\n")}
+        for prompt, answer in zip(rows["prompt"], rows["answer"], strict=True)
+    ]
+    small = ["model.hidden=32", "model.layers=1", "model.heads=2", "model.key_value_heads=1", "model.feed_forward=48"]
+    learn = [
+        "name=writer", f"data.train={write_rows(tmp_path / 'talk.jsonl', talk)}", "task=chat", "model=decoder", *small,
+        "train.max_steps=20", "train.token_dropout=0", "task.max_length=96", "checks.max_near_duplicates=null",
+    ]  # fmt: skip
+    house("train", *learn)
+    house("promote", *learn, 'force="only a test"')
+    told = house("ask", "question=iron, isn't (it)?", "ask.model=writer")
+    assert "demo:1 finds" in told
+    assert "writer:1 writes" in told
+    assert "grounded" in told
+    assert f"{corpus}:" in told
+    asked = [{"text": "iron", "doc_id": "nowhere", "answer": "old iron"}, {"text": "copper", "doc_id": "1"}]
+    told = house("ask", f"questions={write_rows(tmp_path / 'asked.jsonl', asked)}", "ask.model=writer")
+    assert "2 questions  recall 0." in told
+    assert "rouge_l" in told
 
 
 def test_clean_up_takes_the_indexes_of_versions_that_are_gone(house: House, tmp_path: Path):

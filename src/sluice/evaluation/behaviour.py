@@ -27,7 +27,7 @@ class Tried:
 
 def try_cases(predictor: Predictor, cases: Cases) -> list[Tried]:
     """Every check of every case; each distinct text is predicted once."""
-    cases.check_labels(predictor.bundle.labels)
+    cases.check(predictor.task, predictor.bundle.labels)
     labelled = [case for case in cases.cases if isinstance(case, LabelCase)]
     planned = [(case, text, variant) for case in labelled for text, variant in case.checks()]
     said = _react(predictor, list(dict.fromkeys(text for _, *pair in planned for text in pair)))
@@ -63,8 +63,6 @@ def write_csv(path: Path, tried: list[Tried], keep_texts: bool) -> None:
 
 
 def _write(predictor: Predictor, case: Writing) -> list[Tried]:
-    if not predictor.task.worded:
-        raise UserError(f"the case '{case.name}' is about texts, which task={predictor.task.name} does not write")
     texts = [one for text in case.texts for one in case.spelt_out(text)]
     writer = Writer(predictor)
     return [

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sluice.errors import UserError
 from sluice.evaluation.cases import AnyCase, Case, LabelCase, Writing
 from sluice.part import Part
+from sluice.tasks.task import Task
 
 if TYPE_CHECKING:
     import yaml
@@ -49,6 +50,17 @@ class Cases(Part):
                 raise UserError(f"{path}:{line}: a case before it has the name '{case.name}' too; give each its own")
             seen.add(case.name)
         return cases
+
+    def check(self, task: Task, labels: Sequence[str]) -> None:
+        """Raise UserError for a case that is not about what the task answers, or names a label that there is not."""
+        for case in self.cases:
+            if isinstance(case, Writing) and not task.worded:
+                raise UserError(f"the case '{case.name}' is about texts, which task={task.name} does not write")
+            if isinstance(case, LabelCase) and not task.abstains:
+                raise UserError(
+                    f"the case '{case.name}' is about labels, which task={task.name} does not choose"
+                )
+        self.check_labels(labels)
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """Raise UserError for a case with a label that is none of the model's."""
