@@ -12,6 +12,7 @@ from sluice.tasks.chat import Chat
 from sluice.tasks.classification import Classification
 from sluice.training import memory
 from sluice.training.lora import adapted
+from sluice.training.rows import Rows
 from sluice.training.settings import Lora, Train
 
 SPEC = Decoder(vocabulary=300, hidden=64, layers=2, heads=2, key_value_heads=1, feed_forward=96, context=64)
@@ -22,7 +23,7 @@ HUGE = {"hidden": 8192, "layers": 80, "heads": 64, "key_value_heads": 8, "feed_f
 
 def need(spec: Decoder, **settings) -> memory.Need:
     tokenizer = spec.tokenizer(TEXTS, 32)
-    return memory.needed(spec.bare(TASK.model_class(), [], tokenizer), 1000, Train(**settings), written=True)
+    return memory.needed(spec.bare(TASK.model_class(), [], tokenizer), 1000, 1000, Train(**settings))
 
 
 def test_weights_are_counted_without_making_them():
@@ -47,14 +48,16 @@ def test_a_checkpoint_is_counted_by_its_configuration(tmp_path: Path):
     tokenizer = SPEC.tokenizer(TEXTS, 32)
     SPEC.model(TASK.model_class(), [], tokenizer, []).save_pretrained(tmp_path)
     spec = Checkpoint(path=str(tmp_path))
-    assert need(SPEC).weights == memory.needed(spec.bare(TASK.model_class(), [], tokenizer), 1, Train(), True).weights
+    assert need(SPEC).weights == memory.needed(spec.bare(TASK.model_class(), [], tokenizer), 1, 1, Train()).weights
 
 
 def test_what_cannot_fit_is_refused_before_a_byte_of_it_is_taken():
     spec = SPEC.model_copy(update=HUGE)
     tokenizer = spec.tokenizer(TEXTS, 32)
+    columns = {"prompt": TEXTS, "answer": TEXTS}
+    rows = Rows.of(TASK, tokenizer, columns, [])
     with pytest.raises(UserError, match=r"takes about \d+\.\d GiB .*train.lora=.*gradient_checkpointing"):
-        memory.check_memory(spec, TASK, [], tokenizer, [30, 20], Train())
+        memory.check_memory(spec, TASK, [], tokenizer, rows, Train())
 
 
 def test_large_weights_are_saved_in_shards(tmp_path: Path):

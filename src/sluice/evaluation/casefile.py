@@ -57,9 +57,7 @@ class Cases(Part):
             if isinstance(case, Writing) and not task.worded:
                 raise UserError(f"the case '{case.name}' is about texts, which task={task.name} does not write")
             if isinstance(case, LabelCase) and not task.abstains:
-                raise UserError(
-                    f"the case '{case.name}' is about labels, which task={task.name} does not choose"
-                )
+                raise UserError(f"the case '{case.name}' is about labels, which task={task.name} does not choose")
         self.check_labels(labels)
 
     def check_labels(self, labels: Sequence[str]) -> None:

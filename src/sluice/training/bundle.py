@@ -94,7 +94,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
     sides = {"train": train, "validation": validation, "test": rows["test"].to_dict()}
     lengths = token_lengths(tokenizer, task, sides, {"train": known.encoded, "validation": unseen.encoded})
     read = check_lengths(lengths, limit_of(tokenizer, task), job.checks, job.folder)
-    need = check_memory(spec, task, labels, tokenizer, known.lengths, job.settings)
+    need = check_memory(spec, task, labels, tokenizer, known, job.settings)
     if need.total > WORTH_TELLING and os.environ.get("RANK", "0") == "0":
         print(f"memory  {need}", flush=True)
     set_seed(job.seed)

@@ -10,7 +10,9 @@ import torch
 
 from sluice.errors import UserError
 from sluice.models.spec import ModelSpec
-from sluice.tasks.task import Task
+from sluice.tasks.task import IGNORED, Task
+from sluice.training.precision import resolve_precision
+from sluice.training.rows import Rows
 from sluice.training.settings import Lora, Train
 
 if TYPE_CHECKING:
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 
 WEIGHT, GRADIENT, ADAM = 4, 4, 8
 """Bytes a parameter, of one that learns all three: weights are kept in float32."""
-KEPT, KEPT_RECOMPUTED = 200, 4
+KEPT, KEPT_RECOMPUTED = 140, 4
 """Bytes that a layer keeps for its backward pass, by token and unit of its width: 140 to 200 were measured for encoders
-and decoders of 256 and 512 units in float32. With gradient checkpointing its input alone, and all of one layer."""
+and decoders of 256 and 512 units in float32, half of it in bf16 or fp16. What is refused must not fit for certain, so
+the least counts. With gradient checkpointing a layer keeps its input alone, and one layer all."""
 SCORES = 12
 """Bytes a score of the vocabulary: the score, its softmax and its gradient."""
 WORTH_TELLING = 1 << 30
@@ -50,13 +53,12 @@ def check_memory(
     task: Task,
     labels: Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
-    lengths: Sequence[int],
+    rows: Rows,
     settings: Train,
 ) -> Need:
-    """What the largest batch of rows of these lengths takes. Raises UserError where that is more than is free."""
+    """What the largest batch of rows takes. Raises UserError where that is more than is free."""
     bare = spec.bare(task.model_class(), task.head(labels), tokenizer)
-    longest = sum(sorted(lengths, reverse=True)[: settings.batch_size])
-    need = needed(bare, longest, settings, written=task.worded)
+    need = needed(bare, _largest(rows.lengths, settings), _largest(_scored(bare, rows), settings), settings)
     free = free_memory()
     if need.total > free:
         raise UserError(
@@ -65,21 +67,34 @@ def check_memory(
     return need
 
 
-def needed(bare: Any, tokens: int, settings: Train, written: bool) -> Need:
-    """Bytes to train a model whose weights need not be there (`meta`), with `tokens` in one forward pass."""
+def needed(bare: Any, tokens: int, scored: int, settings: Train) -> Need:
+    """Bytes to train a model whose weights need not be there (`meta`), with `tokens` in one forward pass.
+
+    For `scored` tokens the whole vocabulary is scored.
+    """
     parameters = sum(one.numel() for one in bare.parameters())
     learning = adapters(bare, settings.lora) if settings.lora else parameters
     config = bare.config.get_text_config()
     layers = sum(getattr(config, name, 0) or 0 for name in ("num_hidden_layers", "num_decoder_layers"))
     kept = KEPT + layers * KEPT_RECOMPUTED if settings.gradient_checkpointing else layers * KEPT
-    activations = tokens * config.hidden_size * kept
-    if written:
-        activations += tokens * config.vocab_size * SCORES
+    halved = 1 if resolve_precision(settings.precision) == "fp32" else 2
+    activations = tokens * config.hidden_size * kept // halved + scored * config.vocab_size * SCORES
     return Need(
         weights=WEIGHT * (parameters + (learning if settings.lora else 0)),
         learning=(GRADIENT + ADAM) * learning,
         activations=activations,
     )
+
+
+def _largest(sizes: Sequence[int], settings: Train) -> int:
+    return sum(sorted(sizes, reverse=True)[: settings.batch_size])
+
+
+def _scored(bare: Any, rows: Rows) -> list[int]:
+    """Tokens of each row for which a model that writes scores the whole vocabulary."""
+    if bare.get_output_embeddings() is None:
+        return []
+    return [sum(target != IGNORED for target in own) for own in rows.targets]
 
 
 def adapters(bare: Any, lora: Lora) -> int:

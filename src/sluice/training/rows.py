@@ -37,7 +37,7 @@ class Rows:
 
     @property
     def lengths(self) -> list[int]:
-        """How much each row is to read, in tokens."""
+        """How much each row is to read, in tokens, what stands beside it included."""
         more = self.beside or [[]] * len(self.encoded)
         return [len(one.ids) + sum(map(len, own)) for one, own in zip(self.encoded, more, strict=True)]
 
