@@ -31,6 +31,7 @@ def learn(
     task.finish(fitted.model)
     fitted.model.save_pretrained(bundle)
     tokenizer.save_pretrained(bundle)
+    task.export(bundle)
     lineage = Lineage(data="d" * 64, split="e" * 64, config="f" * 64, git="none")
     fields = task.model_dump(mode="json")
     Bundle(task=task.name, fields=fields, labels=tuple(labels), lineage=lineage).write(bundle)

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.inference.bundle import Bundle, Lineage
 from sluice.inference.engine import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.models.decoder import Decoder
@@ -17,9 +16,7 @@ from sluice.tasks.chat import Chat, grounded
 from sluice.tasks.generation import CausalLM, GenerationOptions
 from sluice.tasks.packing import bins_of, packed
 from sluice.tasks.task import IGNORED
-from sluice.training.fit import fit
-from sluice.training.rows import Rows
-from sluice.training.settings import Train
+from tests.model.learning import learn
 
 CHAT, PLAIN = Chat(max_length=40, max_new_tokens=8), CausalLM(max_length=40, max_new_tokens=8)
 SPEC = Decoder(vocabulary=400, hidden=48, layers=2, heads=2, key_value_heads=1, feed_forward=96, context=96)
@@ -52,35 +49,17 @@ def make_texts(count: int, seed: int = 0) -> dict[str, list[str]]:
     return {"text": [f"{text} is there".replace("\n", " ") for text in CHAT.texts(rows)]}
 
 
-def learn(task: Chat | CausalLM, make, folder: Path, **settings) -> Path:
-    """A bundle that learnt a toy task."""
-    from transformers import set_seed
+PLAINLY = {"label_smoothing": 0.0, "token_dropout": 0.0, "learning_rate": 5e-3, "epochs": 24, "batch_size": 16}
 
-    rows = make(256)
-    tokenizer = SPEC.tokenizer(task.corpus(rows), task.max_length)
-    known = Rows.of(task, tokenizer, rows, [])
-    set_seed(0)
-    model = SPEC.model(task.model_class(), [], tokenizer, known.ids)
-    plain = {"label_smoothing": 0.0, "token_dropout": 0.0, "precision": "fp32", **settings}
-    chosen = Train.model_validate({"learning_rate": 5e-3, "epochs": 24, "batch_size": 16, "evaluations": 2, **plain})
-    validation = Rows.of(task, tokenizer, make(40, seed=1), [])
-    fitted = fit(
-        model, tokenizer, task, known, validation, [], chosen,
-        seed=0, folder=folder / "checkpoints", checkpoint=None, log=lambda values, step: None,
-    )  # fmt: skip
-    bundle = folder / "bundle"
-    fitted.model.save_pretrained(bundle)
-    tokenizer.save_pretrained(bundle)
-    task.export(bundle)
-    lineage = Lineage(data="d" * 64, split="e" * 64, config="f" * 64, git="none")
-    fields = {"max_length": 40, "max_new_tokens": 8}
-    Bundle(task=task.name, fields=fields, labels=(), lineage=lineage).write(bundle)
-    return bundle
+
+def learnt(task: Chat | CausalLM, make, folder: Path, **settings) -> Path:
+    """A bundle that learnt a toy task."""
+    return learn(task, SPEC, make(256), make(40, seed=1), folder, **{**PLAINLY, **settings})[1]
 
 
 @pytest.fixture(scope="module")
 def chatty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return learn(CHAT, make_rows, tmp_path_factory.mktemp("chat"))
+    return learnt(CHAT, make_rows, tmp_path_factory.mktemp("chat"))
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +161,7 @@ def test_others_open_it(chatty: Path):
 
 
 def test_plain_text_is_weighed_and_continued(tmp_path: Path):
-    predictor = Predictor(learn(PLAIN, make_texts, tmp_path, epochs=8), TorchEngine())
+    predictor = Predictor(learnt(PLAIN, make_texts, tmp_path, epochs=8), TorchEngine())
     rows = make_texts(40, seed=1)
     outputs = PLAIN.observe(predictor.outputs, rows)
     figures = PLAIN.metrics(outputs, [], rows["text"])
@@ -198,7 +177,7 @@ def test_plain_text_is_weighed_and_continued(tmp_path: Path):
 
 
 def test_adapters_are_merged(tmp_path: Path):
-    bundle = learn(CHAT, make_rows, tmp_path, lora={"rank": 4}, epochs=1)
+    bundle = learnt(CHAT, make_rows, tmp_path, lora={"rank": 4}, epochs=1)
     assert not list(bundle.glob("adapter*"))
     (said,) = Predictor(bundle, TorchEngine()).predict(["the old mill"]).results
     assert said.text

@@ -6,16 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sluice.inference.bundle import Bundle, Lineage
 from sluice.inference.engine import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.metrics.entities import entity_tally
 from sluice.models.encoder import Encoder
 from sluice.tasks.task import IGNORED
 from sluice.tasks.token_classification import TokenClassification
-from sluice.training.fit import fit
 from sluice.training.rows import Rows
-from sluice.training.settings import Train
+from tests.model.learning import learn
 
 TASK = TokenClassification(max_length=32)
 SPEC = Encoder(vocabulary=400, hidden=32, layers=2, heads=2, feed_forward=48)
@@ -44,27 +42,8 @@ def make_rows(count: int, seed: int = 0) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that learnt the toy task."""
-    from transformers import set_seed
-
-    rows = make_rows(256)
-    labels = TASK.labels(rows)
-    tokenizer = SPEC.tokenizer(TASK.texts(rows), TASK.max_length)
-    known = Rows.of(TASK, tokenizer, rows, labels)
-    set_seed(0)
-    model = SPEC.model(TASK.model_class(), labels, tokenizer, known.ids)
-    settings = Train.model_validate({"learning_rate": 3e-3, "epochs": 6, "precision": "fp32", "evaluations": 1})
-    folder = tmp_path_factory.mktemp("tagger")
-    validation = Rows.of(TASK, tokenizer, make_rows(40, seed=1), labels)
-    fitted = fit(
-        model, tokenizer, TASK, known, validation, labels, settings,
-        seed=0, folder=folder / "checkpoints", checkpoint=None, log=lambda values, step: None,
-    )  # fmt: skip
+    fitted, bundle = learn(TASK, SPEC, make_rows(256), make_rows(40, seed=1), tmp_path_factory.mktemp("tagger"))
     assert fitted.best > 0.95
-    bundle = folder / "bundle"
-    fitted.model.save_pretrained(bundle)
-    tokenizer.save_pretrained(bundle)
-    lineage = Lineage(data="d" * 64, split="e" * 64, config="f" * 64, git="none")
-    Bundle(task=TASK.name, fields={"max_length": 32}, labels=tuple(labels), lineage=lineage).write(bundle)
     return bundle
 
 

@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from sluice.inference.bundle import Bundle, Lineage
 from sluice.inference.engine import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.models.encoder import Encoder
 from sluice.tasks.embedding import Embedding, rankings
 from sluice.tasks.similarity import Similarity
 from sluice.tasks.vectors import VectorOptions
-from sluice.training.fit import fit
-from sluice.training.rows import Rows
-from sluice.training.settings import Train
+from tests.model.learning import learn
 from tests.model.test_seq2seq import make_rows
 
 SPEC = Encoder(vocabulary=400, hidden=32, layers=1, heads=2, feed_forward=48, embedding_dropout=0)
@@ -38,33 +35,17 @@ def scored(count: int, seed: int = 0) -> dict[str, list[str]]:
     return {"text_a": one["document"], "text_b": other["document"], "score": alike}
 
 
-def learn(task, make, folder: Path) -> Path:
-    from transformers import set_seed
-
-    rows = make(256)
-    tokenizer = SPEC.tokenizer(task.corpus(rows), task.max_length)
-    known = Rows.of(task, tokenizer, rows, [])
-    set_seed(0)
-    model = SPEC.model(task.model_class(), [], tokenizer, known.ids)
-    plain = {"label_smoothing": 0.0, "token_dropout": 0.0, "precision": "fp32", "batch_size": 16}
-    settings = Train.model_validate({"learning_rate": 5e-3, "epochs": 6, "evaluations": 2, **plain})
-    fitted = fit(
-        model, tokenizer, task, known, Rows.of(task, tokenizer, make(60, seed=5), []), [], settings,
-        seed=0, folder=folder / "checkpoints", checkpoint=None, log=lambda values, step: None,
-    )  # fmt: skip
+def learnt(task: Embedding | Similarity, make, folder: Path) -> Path:
+    """A bundle that learnt a toy task."""
+    plain = {"label_smoothing": 0.0, "token_dropout": 0.0, "learning_rate": 5e-3, "batch_size": 16}
+    fitted, bundle = learn(task, SPEC, make(256), make(60, seed=5), folder, **plain)
     assert fitted.best > 0.5
-    bundle = folder / "bundle"
-    fitted.model.save_pretrained(bundle)
-    tokenizer.save_pretrained(bundle)
-    task.export(bundle)
-    lineage = Lineage(data="d" * 64, split="e" * 64, config="f" * 64, git="none")
-    Bundle(task=task.name, fields=task.model_dump(mode="json"), labels=(), lineage=lineage).write(bundle)
     return bundle
 
 
 @pytest.fixture(scope="module")
 def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return learn(SEARCH, pairs, tmp_path_factory.mktemp("finder"))
+    return learnt(SEARCH, pairs, tmp_path_factory.mktemp("finder"))
 
 
 def test_it_finds_what_answers(finder: Path):
@@ -133,7 +114,7 @@ def test_rankings_are_those_of_brute_force():
 
 
 def test_cosines_follow_scores(tmp_path: Path):
-    bundle = learn(ALIKE, scored, tmp_path)
+    bundle = learnt(ALIKE, scored, tmp_path)
     rows = scored(60, seed=5)
     outputs = ALIKE.observe(Predictor(bundle, TorchEngine()).outputs, rows)
     figures = ALIKE.metrics(outputs, [], ALIKE.references(rows))
