@@ -64,6 +64,10 @@ function marked(text, entities) {
 function shown(result, text) {
   if (result.entities) return marked(text, result.entities);
   if (result.text !== undefined) return [result.text];
+  if (result.embedding) {
+    const first = result.embedding.slice(0, 8).map((one) => one.toFixed(3)).join(", ");
+    return [`${result.embedding.length} numbers: ${first}, ...`];
+  }
   if (result.labels) return [result.labels.join(", ") || "no label"];
   if (result.label === undefined) return [String(result.score)];
   const answer = `${result.label}, ${percent(result.score)}`;

@@ -38,14 +38,36 @@ def test_what_is_taken_out_can_be_put_back(length: int, share: float, seed: int)
         assert len([token for token in answer if token < 900]) == max(1, round(share * length))
 
 
-@pytest.mark.parametrize(
+BOTH = pytest.mark.parametrize(
     ("objective", "spec"),
     [
         ("causal", Decoder(**SIZES, key_value_heads=1, context=64)),
-        ("spans", EncoderDecoder(**SIZES, decoder_layers=1, dropout=0.0)),
+        ("spans", EncoderDecoder(**SIZES, decoder_layers=1, dropout=0.1)),
     ],
     ids=["causal", "spans"],
 )
+
+
+class CutOffError(Exception):
+    """Ends a pretraining in the middle."""
+
+
+@BOTH
+def test_one_that_is_cut_off_goes_on_to_the_same_weights(objective: str, spec, tmp_path: Path):
+    def cut(values: dict[str, float], step: int) -> None:
+        if step >= 20:
+            raise CutOffError
+
+    plain = {"spec": spec, "objective": objective, "evaluations": 5}
+    whole = made(tmp_path / "whole", **plain)
+    with pytest.raises(CutOffError):
+        made(tmp_path / "cut", log=cut, **plain)
+    resumed = made(tmp_path / "cut", **plain)
+    assert resumed["resumed_from"]
+    assert resumed["digest"] == whole["digest"]
+
+
+@BOTH
 def test_it_learns_from_text(objective: str, spec, tmp_path: Path):
     losses: list[float] = []
 

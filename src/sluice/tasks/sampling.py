@@ -27,6 +27,8 @@ def write(
         logits_processor=choices,
     )[:, width:]  # fmt: skip
     stops = model.generation_config.eos_token_id
+    if stops is None:  # nothing ends an answer but its length
+        return found
     listed = torch.tensor(stops if isinstance(stops, list) else [stops], device=found.device)
     return found.masked_fill(torch.isin(found, listed).cumsum(dim=1) > 0, ENDED)
 
