@@ -8,8 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict index search ask promote package rollback \
-    history verify doctor relocate gc backup restore
+STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict index search ask promote \
+    package rollback history verify doctor relocate gc backup restore
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
