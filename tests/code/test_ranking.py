@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.metrics.bm25 import bm25_rankings
 from sluice.metrics.ranking import NAMES, average_precision, measure, ndcg, recall, reciprocal_rank
 
 IDS = list("abcdefghij")
@@ -38,6 +39,15 @@ def test_moving_a_better_one_up_never_lowers_a_figure(ranked: list[str], judged:
     swapped = [*ranked[:at], ranked[at + 1], ranked[at], *ranked[at + 2 :]]
     before, after = measure([ranked], [judged]), measure([swapped], [judged])
     assert all(after[name] >= before[name] - 1e-12 for name in NAMES)
+
+
+def test_words_find_passages_in_scripts_without_blanks_too():
+    passages = ["the river and the boat", "\u8239\u5728\u6cb3\u4e0a", "an old mill", "7"]
+    queries = ["boats on a river", "\u6cb3\u4e0a", "7"]
+    found = bm25_rankings(passages, queries, 10)
+    assert found.shape == (3, 4)
+    assert found[:, 0].tolist() == [0, 1, 3]
+    assert bm25_rankings(["the", "and"], ["of"], 10).tolist() == [[0, 1]]
 
 
 def test_by_hand():

@@ -89,7 +89,8 @@ class Embedding(Vectors):
         chosen = []
         for ranked, own in zip(found.tolist(), right, strict=True):
             wrong = dict.fromkeys(at for at in (*ranked, *any_other[: 2 * self.hard_negatives]) if at not in own)
-            chosen.append((list(wrong) * self.hard_negatives)[: self.hard_negatives])
+            pool = list(wrong) or list(own)  # what is right does not count as wrong
+            chosen.append((pool * self.hard_negatives)[: self.hard_negatives])
         return chosen
 
     def collator(self, tokenizer: Tokenizer, model: PreTrainedModel, multiple: int) -> Any:
