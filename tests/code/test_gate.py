@@ -131,3 +131,20 @@ def test_the_verdict_on_evidence_that_was_written_and_read_is_the_same():
     read = Evidence.model_validate_json(json.dumps(json.loads(found.model_dump_json()), sort_keys=True))
     rules = Gate(min_behaviour=0.5)
     assert verdict(read, rules) == verdict(found, rules)
+
+
+def test_where_less_is_better_a_floor_is_a_ceiling():
+    found = evidence(metric="bits_per_byte", scores={"bits_per_byte": 2.0, "perplexity": 30.0})
+    assert refusals(found) == []
+    assert refusals(found, Gate(floors={"bits_per_byte": 1.9})) == ["bits_per_byte ceiling"]
+    assert refusals(found, Gate(floors={"perplexity": 31})) == []
+    assert refusals(found, Gate(floors={"perplexity": 29})) == ["perplexity ceiling"]
+    assert refusals(evidence(metric="bits_per_byte", scores={})) == ["bits_per_byte ceiling"]
+
+
+def test_a_difference_is_turned_round_where_less_is_better():
+    from sluice.evaluation.comparison import gate_bounds
+
+    found = {"mean": -0.2, "low": -0.3, "high": -0.1, "p": 0.01}
+    assert gate_bounds(found, "bits_per_byte") == Bounds(mean=0.2, low=0.1, high=0.3, p=0.01)
+    assert gate_bounds(found, "accuracy") == Bounds(mean=-0.2, low=-0.3, high=-0.1, p=0.01)

@@ -61,7 +61,7 @@ def gather(
     resampler = Resampler(len(scored.references), settings.sampling(seed))
 
     def over(guesses: Answers) -> Bounds:
-        return _bounds(margin(scored.tally, scored.beside(guesses), resampler)[metric], metric)
+        return gate_bounds(margin(scored.tally, scored.beside(guesses), resampler)[metric], metric)
 
     against = None
     if champion_folder:
@@ -122,16 +122,16 @@ def _against(
         inputs = challenger.task.inputs(rows)[: settings.latency_texts]
         ratio, control = latency_ratios(challenger, champion, Predictor(champion.folder, engine), inputs)
     return Against(
-        difference=_bounds(margin(pair.ours, pair.theirs, resampler)[metric], metric),
+        difference=gate_bounds(margin(pair.ours, pair.theirs, resampler)[metric], metric),
         latency_ratio=ratio,
         latency_control=control,
         size_ratio=_weights(challenger.folder) / _weights(champion.folder),
-        slices={name: _bounds(asdict(bounds), metric) for name, bounds in slices.items()},
+        slices={name: gate_bounds(asdict(bounds), metric) for name, bounds in slices.items()},
         seen=seen(champion.folder, rows),
     )
 
 
-def _bounds(found: dict[str, float], metric: str) -> Bounds:
+def gate_bounds(found: dict[str, float], metric: str) -> Bounds:
     """A difference as the gate reads it: more is better."""
     if sign(metric) > 0:
         return Bounds.model_validate(found)
