@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.shared.session import named
+from sluice.metrics.direction import sign
 from sluice.registry.runs import NOTE, Run, end_below
 from sluice.registry.store import Store
 from sluice.registry.versions import CHALLENGER, move_alias
@@ -32,7 +33,7 @@ def conclude(jobs: list[Outcome], whole: bool) -> int:
 
 def _worth(job: Outcome) -> float:
     value = job.get("validation")
-    return -math.inf if value is None or math.isnan(value) else value
+    return -math.inf if value is None or math.isnan(value) else sign(job["judged_by"]) * value
 
 
 def _close(store: Store, jobs: list[Outcome], whole: bool) -> None:
@@ -45,7 +46,7 @@ def _close(store: Store, jobs: list[Outcome], whole: bool) -> None:
     run.text(table(jobs) + "\n", "sweep.txt")
     best = jobs[0]
     if _worth(best) > -math.inf:
-        run.metrics({f"{side}/{best['metric']}": best[side] for side in SIDES if side in best})
+        run.metrics({f"{side}/{_metric(best, side)}": best[side] for side in SIDES if side in best})
     if not whole:
         end_below(run, "KILLED")  # a job's process may have had no time for it
     run.finish("KILLED" if not whole else "FINISHED" if good else "FAILED")
@@ -60,16 +61,21 @@ def _choose(store: Store, registered: list[Outcome]) -> None:
         print(f"these models were validated on different rows: {CHALLENGER} stays with the last one registered")
         return
     move_alias(store, best["name"], CHALLENGER, best["version"])
-    print(f"{best['name']}:{best['version']} is the {CHALLENGER}: best {best['metric']} on validation.", end=" ")
+    print(f"{best['name']}:{best['version']} is the {CHALLENGER}: best {best['judged_by']} on validation.", end=" ")
     print(f"Next: make promote{named(best['name'])}", flush=True)
 
 
 def table(jobs: list[Outcome], markdown: bool = False) -> str:
     """One line a job."""
     keys = list(dict.fromkeys(key for job in jobs for key in job["choices"]))
-    metric = next((job["metric"] for job in jobs if "metric" in job), "")
+    known = next((job for job in jobs if "metric" in job), {"metric": "", "judged_by": ""})
     sides = [side for side in SIDES if side != FOLDS or any(FOLDS in job for job in jobs)]
-    header = ["job", *(key.removesuffix(".choice") for key in keys), *(f"{side} {metric}" for side in sides), "state"]
+    header = [
+        "job",
+        *(key.removesuffix(".choice") for key in keys),
+        *(f"{side} {_metric(known, side)}" for side in sides),
+        "state",
+    ]
     lines = [_line(job, keys, sides) for job in jobs]
     if markdown:
         return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *lines])
@@ -78,6 +84,12 @@ def table(jobs: list[Outcome], markdown: bool = False) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in [header, *lines]
     )
+
+
+def _metric(job: Outcome, side: str) -> str:
+    """The metric that a side's figure is of."""
+    name: str = job["judged_by" if side == "validation" else "metric"]
+    return name
 
 
 def _line(job: Outcome, keys: list[str], sides: list[str]) -> list[str]:

@@ -129,6 +129,7 @@ class Session:
             register, preprocess = self.outputs.get("register"), self.outputs.get("preprocess")
             self.job.facts |= {
                 "metric": self.cfg.task.primary_metric,
+                "judged_by": self.cfg.task.validation_metric,
                 **{name.split("/")[0]: value for name, value in self.figures.items()},
                 "version": register.record["version"] if register else None,
                 "split": preprocess.record["split"] if preprocess else None,

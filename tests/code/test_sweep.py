@@ -34,7 +34,11 @@ def test_what_takes_several_values_is_swept():
 
 
 def outcome(number: int, validation: float | None, **more) -> dict:
-    figures = {} if validation is None else {"validation": validation, "test": 0.5, "metric": "accuracy"}
+    figures = (
+        {}
+        if validation is None
+        else {"validation": validation, "test": 0.5, "metric": "accuracy"} | {"judged_by": "accuracy"}
+    )
     return {"number": number, "choices": {"seed": str(number)}, "state": "done", "code": 0, **figures, **more}
 
 
@@ -58,6 +62,12 @@ def test_the_mean_over_folds_has_a_column_where_folds_were_asked_for():
     header, line = (text.split() for text in table([outcome(0, 0.8, cv=0.75)]).splitlines())
     assert header[-3:] == ["cv", "accuracy", "state"]
     assert line == ["0", "0", "0.8000", "0.5000", "0.7500", "done"]
+
+
+def test_of_figures_of_which_less_is_better_the_least_is_the_best():
+    jobs = [outcome(number, value, judged_by="nats_per_token") for number, value in enumerate((2.0, 1.5, None))]
+    assert max(jobs, key=_worth)["number"] == 1
+    assert "validation nats_per_token  test accuracy" in table(jobs).splitlines()[0]
 
 
 @pytest.mark.parametrize("value", [None, math.nan])
