@@ -14,9 +14,9 @@ import pytest
 
 from tests.conftest import REPOSITORY, make_rows
 from tests.e2e.conftest import House
-from tests.model.test_generation import SPEC as LLAMA
-from tests.model.test_generation import make_rows as talk
-from tests.model.test_generation import make_texts as plain
+from tests.model.test_decoders import SPEC as LLAMA
+from tests.model.test_decoders import make_rows as talk
+from tests.model.test_decoders import make_texts as plain
 from tests.model.test_multilabel import make_rows as labelled
 from tests.model.test_regression import make_rows as rated
 from tests.model.test_seq2seq import make_rows as summarized

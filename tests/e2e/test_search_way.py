@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import WORDS, make_rows
 from tests.e2e.conftest import House
 from tests.e2e.test_way import serving
-from tests.model import test_generation
+from tests.model import test_decoders
 from tests.search.vectors import write_documents, write_rows
 
 pytestmark = pytest.mark.slow
@@ -79,7 +79,7 @@ def test_answers_from_documents(house: House, tmp_path: Path):
     corpus = write_documents(tmp_path / "rows.jsonl", 100)
     house("index", f"index.corpus={corpus}")
     assert "apichat has no champion yet" in house("ask", "question=iron", code=2)
-    rows = test_generation.make_rows(200)
+    rows = test_decoders.make_rows(200)
     talk = [
         {"prompt": prompt, "answer": answer.split("\n")}
         for prompt, answer in zip(rows["prompt"], rows["answer"], strict=True)

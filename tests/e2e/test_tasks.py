@@ -16,7 +16,6 @@ from tests.conftest import REPOSITORY
 from tests.e2e.conftest import House
 from tests.e2e.test_way import serving
 from tests.model import (
-    test_generation,
     test_multilabel,
     test_regression,
     test_seq2seq,
@@ -109,7 +108,7 @@ WAYS = [
     Way(
         "chat",
         "decoder",
-        test_generation.make_rows,
+        test_decoders.make_rows,
         "two of the old boat",
         lambda answer: answer["text"].startswith("it is the"),
         "chat",
@@ -118,7 +117,7 @@ WAYS = [
     Way(
         "causal_lm",
         "decoder",
-        test_generation.make_texts,
+        test_decoders.make_texts,
         "two of the old boat is",
         lambda answer: answer["text"].startswith("there"),
         "generate",
