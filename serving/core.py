@@ -35,6 +35,12 @@ class ModelNotFoundError(RefusalError):
     type = "model_not_found"
 
 
+class UnreadableError(RefusalError):
+    """A text is not what the task takes."""
+
+    type = "invalid_request"
+
+
 class TooLargeError(RefusalError):
     """The request is beyond a limit."""
 
@@ -116,3 +122,6 @@ class Core:
             raise TooLargeError(
                 f"a text has {longest} characters; at most {self.settings.max_characters} are read", "input"
             )
+        task = slot.predictor.task
+        if told := next(filter(None, map(task.refusal, request.texts)), None):
+            raise UnreadableError(told, "input")

@@ -14,12 +14,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.core import ModelNotFoundError, NoIndexError, OverloadedError, RefusalError, TooLargeError
+from serving.core import (
+    ModelNotFoundError,
+    NoIndexError,
+    OverloadedError,
+    RefusalError,
+    TooLargeError,
+    UnreadableError,
+)
 
 STATUS: dict[type[RefusalError], int] = {
     ModelNotFoundError: 404,
     NoIndexError: 404,
     TooLargeError: 413,
+    UnreadableError: 422,
     OverloadedError: 429,
 }
 TYPES = {

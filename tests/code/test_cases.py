@@ -8,6 +8,8 @@ from sluice.errors import UserError
 from sluice.evaluation.casefile import Cases
 from sluice.evaluation.cases import Direction, Invariance, MinimumFunctionality, Reaction
 from sluice.evaluation.perturbations import PERTURBATIONS, typo
+from sluice.tasks.classification import Classification
+from sluice.tasks.pair_classification import PairClassification
 from tests.conftest import REPOSITORY
 
 GOOD = """\
@@ -122,6 +124,16 @@ def test_direction_wants_a_move_and_forgives_a_small_one_the_other_way():
 def test_variants_belong_to_one_text():
     with pytest.raises(ValueError, match="variants belong to one text"):
         Invariance(kind="invariance", name="x", texts=["a", "b"], variants="c")
+
+
+def test_a_case_that_asks_what_the_task_does_not_take_is_named():
+    pair = '["iron", "a metal"]'
+    whole = Cases(cases=[{"kind": "invariance", "name": "x", "texts": pair, "perturb": "upper_case"}])
+    cut = Cases(cases=[{"kind": "invariance", "name": "x", "texts": pair, "perturb": "trailing_punctuation"}])
+    whole.check(PairClassification(), [])
+    cut.check(Classification(), [])
+    with pytest.raises(UserError, match="the case 'x' asks .* expected a pair"):
+        cut.check(PairClassification(), [])
 
 
 def test_perturbations_change_a_text_and_keep_its_letters():

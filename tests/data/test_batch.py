@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,12 +14,13 @@ import pytest
 from pydantic import BaseModel
 
 from sluice.batch.blocks import BLOCK_BYTES
-from sluice.batch.job import merge, part, refuse_collision
+from sluice.batch.job import merge, part, predict_parts, refuse_collision
 from sluice.batch.readers.formats import open_reader
 from sluice.batch.settings import Predict
 from sluice.errors import UserError
 from sluice.inference.columns import predictions, result_columns
 from sluice.tasks.classification import ClassificationResult
+from sluice.tasks.pair_classification import PairClassification
 from tests.conftest import REPOSITORY
 
 ROWS = [
@@ -135,6 +137,14 @@ def test_a_bad_file_is_named_with_line_and_option(name, content, wanted, tmp_pat
     assert len(str(error.value).splitlines()) <= 2
     assert str(path) in str(error.value)
     assert "data." not in str(error.value)
+
+
+def test_what_the_task_does_not_take_is_named_with_its_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in ('["a", "b"]', "", "alone")))
+    predictor = SimpleNamespace(task=PairClassification(), bundle=SimpleNamespace(labels=("a",)))
+    with pytest.raises(UserError, match=r"rows\.jsonl:3: expected a pair .* predict\.column=\.\.\.$"):
+        predict_parts(open_reader(path, Predict()), predictor, tmp_path)
 
 
 def test_values_of_two_types_are_refused_only_for_a_table(tmp_path):

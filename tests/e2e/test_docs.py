@@ -18,6 +18,7 @@ from tests.model.test_decoders import SPEC as LLAMA
 from tests.model.test_decoders import make_rows as talk
 from tests.model.test_decoders import make_texts as plain
 from tests.model.test_multilabel import make_rows as labelled
+from tests.model.test_pair_classification import make_rows as compared
 from tests.model.test_regression import make_rows as rated
 from tests.model.test_seq2seq import make_rows as summarized
 from tests.model.test_token_classification import make_rows as tagged
@@ -88,7 +89,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory):
     (tmp_path / "intents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in intents))
     written = {
         "names": tagged(300), "short": summarized(300), "topics": labelled(300), "ratings": rated(300),
-        "alike": scored(300), "plain": plain(300), "talk": talk(300),
+        "alike": scored(300), "plain": plain(300), "talk": talk(300), "questions": compared(300),
     }  # fmt: skip
     for name, rows in written.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in as_lists(rows)))

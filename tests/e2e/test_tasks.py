@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from tests.conftest import REPOSITORY
 from tests.e2e.conftest import House
 from tests.e2e.test_way import serving
 from tests.model import (
+    test_decoders,
     test_multilabel,
+    test_pair_classification,
     test_regression,
     test_seq2seq,
     test_token_classification,
@@ -63,6 +66,14 @@ def scored(count: int, seed: int = 0) -> dict[str, list[str]]:
 
 SMALL = ("model.hidden=48", "model.heads=2", "model.feed_forward=96", "model.layers=2")
 WAYS = [
+    Way(
+        "pair_classification",
+        "tiny",
+        test_pair_classification.make_rows,
+        '["today we saw plum then", "and it rain yes nothing"]',
+        lambda answer: answer["label"] == "fruit",
+        "compare",
+    ),
     Way(
         "multilabel",
         "tiny",
@@ -170,7 +181,8 @@ def test_trained_promoted_predicted_served_and_opened(trained: tuple[Way, House]
 
     way, house = trained
     given, output = tmp_path / "given.csv", tmp_path / "output.jsonl"
-    given.write_text(f'text,id\n"{way.text}",7\n', encoding="utf-8")
+    with given.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["text", "id"], [way.text, "7"]])
     house("predict", f"input={given}", f"output={output}")
     (line,) = map(json.loads, output.read_text(encoding="utf-8").splitlines())
     assert line["id"] in (7, "7")

@@ -18,6 +18,7 @@ from sluice.inference.engine import TorchEngine
 from sluice.inference.predictor import Prediction
 from sluice.inference.settings import Serve
 from sluice.tasks.classification import Classification, ClassificationResult
+from sluice.tasks.pair_classification import PairClassification
 
 ROUTE = "/v1/classify"
 Client = httpx.AsyncClient
@@ -86,6 +87,23 @@ def test_who_waits_too_long_is_told_and_never_computed(model: Steered, descripti
 
     run(model, description, test, timeout_s=0.3)
     assert model.seen == ["a", "c"]
+
+
+def test_what_the_task_does_not_take_is_refused_before_the_model(model: Steered, description: SlotDescription) -> None:
+    async def test(client: Client) -> None:
+        for body in ({"input": "a text"}, {"input": ["one", "other"]}, {"input": ['["a", "b"]', "alone"]}):
+            answer = await client.post("/v1/compare", json=body)
+            assert answer.status_code == 422
+            error = answer.json()["error"]
+            assert (error["type"], error["param"]) == ("invalid_request", "input")
+            assert error["message"].startswith("expected a pair as a JSON list of two texts")
+        answer = await client.post("/v1/compare", json={"input": '["a", "b"]'})
+        assert answer.status_code == 200
+
+    model.task = PairClassification()
+    model.go.set()
+    run(model, description, test)
+    assert model.seen == ['["a", "b"]']
 
 
 def test_a_body_that_never_ends_is_cut_off(model: Steered, description: SlotDescription) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sluice.inference.predictor import Predictor
+    from sluice.tasks.task import Task
 
 LABELS_SHOWN = 10
 
@@ -71,6 +72,7 @@ def predict_parts(reader: Reader, predictor: Predictor, folder: Path) -> dict[st
                 kept += 1
                 progress.read(len(block.texts), predicted=False)
                 continue
+            _refuse(reader, predictor.task, block)
             asked = [text for text in block.texts if text.strip()]
             answers = iter(predictor.predict(asked).results)
             results = [next(answers) if text.strip() else None for text in block.texts]
@@ -81,6 +83,13 @@ def predict_parts(reader: Reader, predictor: Predictor, folder: Path) -> dict[st
     if not rows:
         raise UserError(f"{reader.path}: no rows")
     return {"rows": rows, "parts": number, "kept": kept, "predicted_per_second": progress.rate}
+
+
+def _refuse(reader: Reader, task: Task, block: Block) -> None:
+    """Raise UserError for the first text that is not what the task takes."""
+    for line, text in zip(block.lines, block.texts, strict=True):
+        if text.strip() and (told := task.refusal(text)):
+            raise UserError(f"{reader.path}:{line}: {told}. Is it the right column? predict.column=...")
 
 
 def part(folder: Path, number: int) -> Path:

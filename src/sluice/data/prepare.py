@@ -127,7 +127,7 @@ def _refusal(sieve: Sieve, sides: Sequence[str], inspection: Inspection) -> str:
     try:
         checks.check_sides(sides)
         if found is not None:
-            checks.check_labels(labels, origins, sieve.columns[1])
+            checks.check_labels(labels, origins, sieve.columns[-1])
     except UserError as error:
         return str(error)
     stopped = [finding for finding in inspection.findings if finding.state == "stopped"]

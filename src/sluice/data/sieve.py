@@ -39,10 +39,10 @@ class Sieve:
         self.leaks: list[leaks.Leak] = []
         self.pairs = np.empty((0, 2), np.int64)
         """Near-duplicates among the rows that are left, as indices."""
-        hashes = row_hashes(table.column(columns[0]).fill_null("").to_pylist())
+        cells = {name: table.column(name).fill_null("").to_pylist() for name in (*columns, GROUP, ORIGIN)}
+        hashes = row_hashes(task.texts(cells))
         # Every column takes part, so that the order of the file does not choose between duplicates.
-        values = [table.column(name).fill_null("").to_pylist() for name in (*columns, GROUP, ORIGIN)]
-        keys = list(zip(hashes.tolist(), *values, strict=True))
+        keys = list(zip(hashes.tolist(), *cells.values(), strict=True))
         order = np.array(sorted(range(len(keys)), key=keys.__getitem__))
         self.table, self.hashes = table.take(order), hashes[order]
 
@@ -64,6 +64,10 @@ class Sieve:
     def answers(self) -> dict[str, list[str]]:
         """The task's columns."""
         return {name: self.column(name) for name in self.columns}
+
+    def inputs(self) -> list[str]:
+        """What each row is known by: its input as plain text."""
+        return list(self.task.texts(self.answers()))
 
     def labels(self) -> list[list[str]] | None:
         """The labels of each row; None where rows have none."""
@@ -108,7 +112,7 @@ class Sieve:
             empty = [not (value or "").strip() for value in self.column(column)]
             self.drop(np.array(empty, bool), f"empty_{column}")
         self._drop_unusable()
-        texts = self.column(self.columns[0])
+        texts = self.inputs()
         self.texts = len(texts)
         self.note("broken", charset.broken(texts))
         self.note("mixed", charset.mixed(texts))
@@ -144,7 +148,7 @@ class Sieve:
             self.note("conflicting", checks.conflicting(self.hashes, self._said()).nonzero()[0].tolist())
         for side in (TEST, VALIDATION):
             gone = checks.leaking(self.hashes, self.sides, side)
-            rows = leaks.Rows(self.column(ORIGIN), self.sides.tolist(), self.names(), self.column(self.columns[0]))
+            rows = leaks.Rows(self.column(ORIGIN), self.sides.tolist(), self.names(), self.inputs())
             self.leaks += leaks.exact(rows, self.hashes, gone, side)
             self.drop(gone, f"in_{side}")
         if not labelled:
@@ -163,7 +167,7 @@ class Sieve:
         import numpy as np
         import pyarrow as pa
 
-        texts = [normalise(text) for text in self.column(self.columns[0])]
+        texts = [normalise(text) for text in self.inputs()]
         pairs = near_pairs(texts, threshold)
         self.note("near", np.unique(pairs).tolist())
         if drop:

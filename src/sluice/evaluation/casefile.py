@@ -52,12 +52,15 @@ class Cases(Part):
         return cases
 
     def check(self, task: Task, labels: Sequence[str]) -> None:
-        """Raise UserError for a case that is not about what the task answers, or names a label that there is not."""
+        """Raise UserError for a case about what the task does not answer or take, or a label that there is not."""
         for case in self.cases:
             if isinstance(case, Writing) and not task.worded:
                 raise UserError(f"the case '{case.name}' is about texts, which task={task.name} does not write")
             if isinstance(case, LabelCase) and not task.abstains:
                 raise UserError(f"the case '{case.name}' is about labels, which task={task.name} does not choose")
+            for text in case.inputs() if isinstance(case, LabelCase) else ():
+                if told := task.refusal(text):
+                    raise UserError(f"the case '{case.name}' asks {text[:40]!r}: {told}")
         self.check_labels(labels)
 
     def check_labels(self, labels: Sequence[str]) -> None:

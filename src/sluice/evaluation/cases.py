@@ -100,6 +100,10 @@ class Case(Part, ABC):
 class LabelCase(Case, ABC):
     """A case about labels and their probabilities."""
 
+    def inputs(self) -> list[str]:
+        """Every text that a model is asked, once."""
+        return list(dict.fromkeys(text for pair in self.checks() for text in pair))
+
     @abstractmethod
     def judge(self, plain: Reaction, varied: Reaction) -> Outcome:
         """What the answers to a pair come to."""

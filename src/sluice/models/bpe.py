@@ -46,8 +46,10 @@ def byte_level_bpe(
     )
     tokenizer.train_from_iterator(texts, trainer)
     first, last = SPECIAL["cls_token"], SPECIAL["sep_token"]
+    single = " ".join([*([first] if opening else []), "$A", *([last] if closing else [])])
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=" ".join([*([first] if opening else []), "$A", *([last] if closing else [])]),
+        single=single,
+        pair=f"{single} $B {last}" if closing else None,  # left out, two texts would run into each other
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in (first, last)],
     )
     return PreTrainedTokenizerFast(

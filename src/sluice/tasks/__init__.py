@@ -10,6 +10,7 @@ from sluice.tasks.classification import Classification
 from sluice.tasks.embedding import Embedding
 from sluice.tasks.generation import CausalLM
 from sluice.tasks.multilabel import Multilabel
+from sluice.tasks.pair_classification import PairClassification
 from sluice.tasks.regression import Regression
 from sluice.tasks.seq2seq import Summarization, Translation
 from sluice.tasks.similarity import Similarity
@@ -20,6 +21,7 @@ TASKS: dict[str, type[Task]] = {
     task.name: task
     for task in (
         Classification,
+        PairClassification,
         Multilabel,
         Regression,
         TokenClassification,

@@ -35,6 +35,10 @@ class Similarity(Vectors):
         """Scores that are no numbers."""
         return {"score_is_no_number": [row for row, cell in enumerate(rows["score"]) if not is_number(cell)]}
 
+    def texts(self, rows: Columns) -> Sequence[str]:
+        """Both texts on one line: a row is known by the two of them."""
+        return [f"{one} | {other}" for one, other in zip(rows["text_a"], rows["text_b"], strict=True)]
+
     def corpus(self, rows: Columns) -> Sequence[str]:
         """Both texts of each row."""
         return [*rows["text_a"], *rows["text_b"]]
@@ -109,8 +113,8 @@ class Similarity(Vectors):
         return found
 
     def spelt(self, answers: Answers, rows: Columns) -> list[str]:
-        """The numbers, and the other text."""
-        return [f"{one:.3f} to: {text}" for one, text in zip(answers, rows["text_b"], strict=True)]
+        """The numbers."""
+        return [f"{one:.3f}" for one in answers]
 
     def baselines(self, train: Columns, test: Columns) -> Baselines:
         """How alike the texts are in length, and the cosine of their words' TF-IDF."""

@@ -125,7 +125,10 @@ class Task(Part, ABC):
         return None
 
     def texts(self, rows: Columns) -> Sequence[str]:
-        """The inputs as plain text, for whatever reads them without this task: tokenizers, languages, people."""
+        """The inputs as plain text, for whatever reads them without this task: tokenizers, languages, people.
+
+        A row is known by it: rows with the same one are copies, or contradict each other.
+        """
         return rows[self.input]
 
     def corpus(self, rows: Columns) -> Sequence[str]:
@@ -135,6 +138,10 @@ class Task(Part, ABC):
     def inputs(self, rows: Columns) -> Sequence[Any]:
         """What is encoded of each row; a caller's text stands for such an input."""
         return rows[self.input]
+
+    def refusal(self, text: str) -> str | None:
+        """What a caller has to send instead of this text, in one line; None where it is an input."""
+        return None
 
     def lessons(self, rows: Columns) -> Sequence[Any]:
         """What is encoded of each row to learn from: its input, unless a model reads the answer with it."""

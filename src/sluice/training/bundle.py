@@ -69,7 +69,7 @@ def train_bundle(
     record = learn(job, log) if alone else spread(partial(learn, job), settings.processes, folder, log)
     rows = load(prepared)["train"].to_dict()
     bundle = folder / BUNDLE
-    np.save(bundle / TRAIN_ROWS, row_hashes(rows[task.input]), allow_pickle=False)
+    np.save(bundle / TRAIN_ROWS, row_hashes(task.texts(rows)), allow_pickle=False)
     fields = task.model_dump(mode="json")
     Bundle(task=task.name, fields=fields, labels=tuple(task.labels(rows)), lineage=lineage).write(bundle)
     return {**record, "digest": folder_digest(bundle)}

@@ -48,7 +48,7 @@ def inspect(sieve: Sieve, sides: Sequence[str], keep: Sequence[str], checks: Che
     """Check the rows that were read and those that are left, which stand on `sides`."""
     import numpy as np
 
-    texts, origins = sieve.column(sieve.columns[0]), sieve.column(ORIGIN)
+    texts, origins = sieve.inputs(), sieve.column(ORIGIN)
     found = [*sieve.leaks, *leaks.near(leaks.Rows(origins, sides, sieve.names(), texts), sieve.pairs)]
     classes = sieve.labels()
     columns = {LABELS: [" | ".join(some) for some in classes]} if classes is not None else {}
