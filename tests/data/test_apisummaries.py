@@ -46,5 +46,5 @@ def test_the_summary_is_what_stands_before_the_first_empty_line(docs: ApiDocs):
 
 
 def test_another_task_is_told_where_to_look(docs: ApiDocs):
-    with pytest.raises(UserError, match="has document and summary, this task reads text"):
+    with pytest.raises(UserError, match="has document and summary, or query and passage, this task reads text"):
         ApiSummaries(name="summaries", docs=docs).read({"text": "text"})
