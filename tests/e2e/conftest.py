@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -65,8 +66,19 @@ class House:
             self.forks.wait(30)
 
 
+@pytest.fixture(scope="module")
+def house(trained_house: House, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A copy of the trained house that the tests of a file change as they like, whichever files ran before."""
+    folder = tmp_path_factory.mktemp("house")
+    own = {"BENTOML_HOME": str(folder / "bentoml")}
+    house = House(folder / "mlruns", trained_house.rows, trained_house.forks, more=own)
+    shutil.copytree(trained_house.root, house.root)
+    house("relocate")
+    return house
+
+
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, rows_csv: Path):
+def trained_house(tmp_path_factory: pytest.TempPathFactory, rows_csv: Path):
     """demo:1, which learnt for 60 steps, and demo:2, which hardly learnt."""
     house = House(tmp_path_factory.mktemp("house") / "mlruns", rows_csv)
     house("train", "train.max_steps=60")
