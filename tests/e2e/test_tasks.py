@@ -153,7 +153,14 @@ WAYS = [
 ]
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: way.task)
+LIKE_ANOTHER = ("translation", "similarity", "pair_classification")
+"""Tasks whose way differs from another's in figures and columns only."""
+
+
+@pytest.fixture(
+    params=[pytest.param(way, marks=pytest.mark.thorough) if way.task in LIKE_ANOTHER else way for way in WAYS],
+    ids=[way.task for way in WAYS],
+)
 def trained(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Way, House]]:
     """A task and the house in which it was trained and promoted."""
     way: Way = request.param
