@@ -87,7 +87,7 @@ def test_the_default_documents_are_whole_docstrings_with_their_places(tmp_path: 
     place = {one.id: one for one in documents}
     get = next(one for one in documents if one.text.startswith("Sends a GET request."))
     assert get.source == "requests/api.py"
-    assert get.title == "requests.api"
+    assert get.title == "requests.api.get"
     assert ":rtype: requests.Response" in get.text
     assert len(place) == len(documents) > 100
     with pytest.raises(UserError, match=r"index\.packages names the package 'no_such_package'"):

@@ -74,7 +74,8 @@ def open_corpus(settings: Index, workspace: Path) -> Corpus:
 def _docstrings(docs: ApiDocs) -> Iterator[Document]:
     for doc in docs.whole():
         module = doc.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        yield Document(f"{doc.file}:{doc.line}", doc.text, module, doc.file, doc.line)
+        name = ".".join(part for part in (module, doc.name) if part)
+        yield Document(f"{doc.file}:{doc.line}", doc.text, name, doc.file, doc.line)
 
 
 def _files(settings: Index, workspace: Path) -> Corpus:
