@@ -67,7 +67,7 @@ def _validation(error: ValidationError, prefix: str) -> str:
     first = error.errors(include_url=False)[0]
     field = ".".join([part for part in [prefix] if part] + [str(part) for part in first["loc"]])
     if first["type"] == "extra_forbidden":
-        known = _fields_of(error.title)
+        known = _fields_of(error.title, first["loc"][:-1])
         return f"unknown setting {field}.{_nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "missing":
         return f"{field} is missing: set it with {field}=..."
@@ -82,13 +82,19 @@ def _said(value: object) -> str:
     return f"={value}" if len(str(value)) <= 60 else f"={str(value)[:57]}..."
 
 
-def _fields_of(class_name: str) -> list[str]:
+def _fields_of(class_name: str, place: tuple[int | str, ...]) -> list[str]:
+    """The fields of a part by its class, or of the part that stands at a place in it."""
+    from typing import get_args
+
     from sluice.part import Part
 
     waiting = list(Part.__subclasses__())
     while waiting:
         kind = waiting.pop()
         if kind.__name__ == class_name:
+            for name in place:
+                field = kind.model_fields[str(name)].annotation
+                kind = next(one for one in (field, *get_args(field)) if hasattr(one, "model_fields"))
             return list(kind.model_fields)
         waiting += kind.__subclasses__()
     return []

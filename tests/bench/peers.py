@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from transformers import (
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
     default_data_collator,
     set_seed,
@@ -45,29 +43,12 @@ from sluice.training.precision import resolve_precision
 from sluice.training.rows import Rows
 from sluice.training.settings import Train
 from sluice.training.trainer import make_trainer
+from tests.bench.clock import Clock
 from tests.conftest import compose_config
 
-WARM_UP = 2
 WIDTH = {"hidden": 384, "heads": 6}
 DECODER = Decoder(vocabulary=8000, layers=6, key_value_heads=6, feed_forward=1024, **WIDTH)
 BLOCK = 128
-
-
-class Clock(TrainerCallback):
-    """Notes when each step ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_step_end(self, *args: Any, **options: Any) -> None:
-        """Called after the optimizer's step."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-
-    def seconds(self) -> float:
-        """Of all steps, as fast as those after the first ones."""
-        return (self.ends[-1] - self.ends[WARM_UP - 1]) / (len(self.ends) - WARM_UP) * len(self.ends)
 
 
 Peer = Callable[["Bench", Any, Rows, int, Path], Trainer]
@@ -217,7 +198,7 @@ def compare(name: str, root: str, rounds: int, count: int, interval: Callable[[l
     bench = Bench(kind, root, count)
     tokens = [len(row) for row in bench.rows.ids]
     print(f"{count} rows a round, {statistics.mean(tokens):.0f} tokens a row, {torch.get_num_threads()} threads")
-    few = bench.rows.take(range(kind.batch * (WARM_UP + 2)))
+    few = bench.rows.take(range(kind.batch * (Clock.WARM_UP + 2)))
     legs = ("peer", "peer again", "sluice")
     for leg in legs:  # once, unmeasured: kernels are prepared at first use
         bench.seconds(leg, few, 0)

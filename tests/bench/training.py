@@ -16,7 +16,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
-from transformers import BertConfig, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import BertConfig, DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
 
 from pipelines import preprocess
 from pipelines.shared.session import Session
@@ -30,9 +30,10 @@ from sluice.training.rows import Rows
 from sluice.training.settings import Train
 from sluice.training.trainer import make_trainer
 from tests.bench import peers, told, whole
+from tests.bench.clock import Clock
 from tests.conftest import compose_config
 
-LENGTH, BATCH, WARM_UP = 128, 32, 2
+LENGTH, BATCH = 128, 32
 SIZES = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 TASK = Classification(max_length=LENGTH)
 LEGS = ("run_glue", "grouped", "grouped again", "sluice")
@@ -42,23 +43,6 @@ NAMES = {
     "grouped again": "the same again (control)",
     "sluice": "Sluice",
 }
-
-
-class Clock(TrainerCallback):
-    """Notes when each step ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_step_end(self, *args: Any, **options: Any) -> None:
-        """Called after the optimizer's step."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-
-    def rate(self) -> float:
-        """Rows a second, the first steps left out."""
-        return (len(self.ends) - WARM_UP) * BATCH / (self.ends[-1] - self.ends[WARM_UP - 1])
 
 
 class Bench:
@@ -125,7 +109,7 @@ class Bench:
                     trainer.train()
             else:
                 trainer.train()
-        return clock.rate(), trainer.model
+        return BATCH * clock.rate(), trainer.model
 
     def accuracy(self, model: Any) -> float:
         """On all test rows, in fp32."""
@@ -179,7 +163,7 @@ def speed(bench: Bench, rounds: int, count: int) -> None:
     lengths = [len(row) for row in rows.ids]
     print(f"{count} rows a round, {statistics.mean(lengths):.0f} tokens a row, {torch.get_num_threads()} threads")
     for leg in LEGS:  # once, unmeasured: kernels are prepared at first use
-        bench.run(leg, bench.rows(bench.train, BATCH * (WARM_UP + 2)), 1, 0)
+        bench.run(leg, bench.rows(bench.train, BATCH * (Clock.WARM_UP + 2)), 1, 0)
     rates: dict[str, list[float]] = {leg: [] for leg in LEGS}
     for turn in range(rounds):
         for leg in LEGS[turn % len(LEGS) :] + LEGS[: turn % len(LEGS)]:

@@ -21,7 +21,7 @@ def written(*texts: str) -> Scored:
 def test_source_reference_and_output_stand_side_by_side_worst_first(tmp_path: Path):
     write_samples(tmp_path, written("first", "nothing alike"), TEST, 5, keep_texts=True, seed=0)
     assert (tmp_path / "errors.csv").read_text().splitlines() == [
-        "rouge_l,predicted,right,origin,document",
+        "grade,predicted,right,origin,document",
         "0.0000,nothing alike,two,a:2,long two",
     ]
     page = (tmp_path / "samples.html").read_text()

@@ -71,7 +71,8 @@ def test_near_duplicates_are_left_out_of_a_corpus_where_asked(pretrained, tmp_pa
 def test_hidden_tokens_are_the_share_asked_for_in_every_sequence_and_never_special():
     import torch
 
-    from sluice.training.pretraining.loss import IGNORED, hide
+    from sluice.tasks.task import IGNORED
+    from sluice.training.pretraining.loss import hide
 
     torch.manual_seed(0)
     ids = torch.randint(5, 100, (50, 40))

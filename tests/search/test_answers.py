@@ -3,7 +3,8 @@
 import pytest
 
 from sluice.errors import UserError
-from sluice.search.answers import Asked, groundedness, read_questions
+from sluice.search.answers import Asked, answered, groundedness, read_questions
+from sluice.search.searcher import Hit
 
 
 @pytest.mark.parametrize(
@@ -25,5 +26,14 @@ def test_questions_are_read_and_mistakes_named(tmp_path):
     path.write_text('{"text": "what?", "doc_id": 7}\n\n{"text": "why?", "doc_id": "a", "answer": "so"}\n')
     assert read_questions(path) == [Asked("what?", "7", None), Asked("why?", "a", "so")]
     path.write_text('{"text": "what?"}\n')
-    with pytest.raises(UserError, match=r"questions.jsonl:1: expected an object with text and doc_id"):
+    with pytest.raises(UserError, match=r"questions.jsonl:1: no 'doc_id'"):
         read_questions(path)
+
+
+def test_an_answer_names_passages_by_their_numbers_and_is_left_as_it_is():
+    hits = [Hit(text=text, score=0.5, source="a:1", id=text, title="") for text in ("one two", "three four")]
+    shown = [hit.text for hit in hits]
+    named = answered("three four [2] [7]", hits, shown)
+    assert (named.text, named.cited, named.grounded) == ("three four [2] [7]", [2], 1.0)
+    assert answered("three four [1]", hits, shown).grounded == 0.0
+    assert answered("values[0] one two", hits, shown).text == "values[0] one two"

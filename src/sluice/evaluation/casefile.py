@@ -54,7 +54,7 @@ class Cases(Part):
     def check(self, task: Task, labels: Sequence[str]) -> None:
         """Raise UserError for a case about what the task does not answer or take, or a label that there is not."""
         for case in self.cases:
-            if isinstance(case, Writing) and not task.worded:
+            if isinstance(case, Writing) and not task.writes:
                 raise UserError(f"the case '{case.name}' is about texts, which task={task.name} does not write")
             if isinstance(case, LabelCase) and not task.abstains:
                 raise UserError(f"the case '{case.name}' is about labels, which task={task.name} does not choose")

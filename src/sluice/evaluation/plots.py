@@ -92,9 +92,9 @@ PLOTS: dict[str, Plot] = {"confusion": confusion, "reliability": reliability, "r
 
 def forest(judged: Sequence[Judged], overall: Interval, metric: str, path: Path) -> None:
     """Each slice's figure with bounds beside the figure on all rows; of very many slices the weakest are shown."""
-    weakest = sorted(judged, key=lambda one: one.figure.mean)[:LARGEST]
+    weakest = judged[:LARGEST]
     columns = list(dict.fromkeys(one.column for one in judged))
-    shown = sorted(weakest, key=lambda one: (columns.index(one.column), one.figure.mean))
+    shown = sorted(weakest, key=lambda one: columns.index(one.column))
     figure, axes = _canvas(7.0, 0.26 * len(shown) + 1.7)
     axes.axvspan(overall.low, overall.high, color=GREY, alpha=0.25, linewidth=0)
     axes.axvline(overall.mean, color=GREY, linewidth=1, label=f"all rows {overall.mean:.3f}")
@@ -105,7 +105,7 @@ def forest(judged: Sequence[Judged], overall: Interval, metric: str, path: Path)
     axes.set_yticks(range(len(shown)), [f"{one.name}  ({one.rows:,})" for one in shown])
     axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel=metric)
     more = "" if len(shown) == len(judged) else f", the {len(shown)} weakest of {len(judged)}"
-    axes.set_title(f"Slices (rows){more}; red: below all rows beyond the bound", fontsize=10)
+    axes.set_title(f"Slices (rows){more}; red: worse than all rows beyond the bound", fontsize=10)
     axes.legend(frameon=False, loc="best")
     figure.savefig(path, dpi=110)
 

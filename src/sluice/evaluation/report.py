@@ -104,12 +104,12 @@ def _named(title: str, figures: dict[str, dict[str, float]]) -> str:
 
 
 def _slices(record: dict[str, Any]) -> list[list[str]]:
-    """The weakest slices that are below all rows by more than chance explains, with a header."""
+    """The weakest slices that are worse than all rows by more than chance explains, with a header."""
     judged = record["slices"]
     if not judged:
         return []
     weak = [one for one in judged if one["weak"]]
-    title = f"{len(weak)} of {len(judged)} slices below all rows, beyond the bound"
+    title = f"{len(weak)} of {len(judged)} slices worse than all rows, beyond the bound"
     shown = [[f"{one['column']}={one['value']}", _bounds(one["figure"]), f"{one['rows']:,}"] for one in weak[:FEW]]
     return [[title, record["primary"], "rows"], *shown] if shown else [[title]]
 

@@ -54,11 +54,10 @@ class _Lines:
     def __init__(self, scored: Scored, test: Columns, keep_texts: bool) -> None:
         self.scored, self.origins = scored, test["origin"]
         self.texts = scored.task.texts(test) if keep_texts else None
-        self.metric = scored.task.primary_metric
         self.figures = scored.task.grades(scored.predictions, scored.references, scored.labels)
         self.graded = scored.task.probabilities(scored.outputs) is not None
         self.sureness = scored.confidence if self.graded else np.zeros(len(self.figures))
-        first = "confidence" if self.graded else self.metric
+        first = "confidence" if self.graded else "grade"
         self.told = keep_texts or not scored.task.worded
         answers, inputs = ["predicted", "right"] if self.told else [], [scored.task.input] if keep_texts else []
         both = (scored.predictions, scored.references) if self.told else ()

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sluice.errors import UserError
 from sluice.evaluation.settings import Evaluate
+from sluice.metrics.direction import sign
 from sluice.metrics.significance import Interval, Resampler, Tally
 from sluice.tasks.task import Columns, Task
 
@@ -88,27 +89,27 @@ def slices_of(task: Task, test: Columns, settings: Evaluate) -> list[Slice]:
 
 
 def judge(tally: Tally, metric: str, slices: Sequence[Slice], resampler: Resampler) -> list[Judged]:
-    """The metric on each slice, and its difference from all rows, with bounds."""
-    judged = []
+    """The metric on each slice, and its difference from all rows, with bounds; the worst first."""
+    judged, better = [], sign(metric)
     for one in slices:
         own = tally.only(one.rows)
         figure, gap = resampler.intervals(own)[metric], resampler.differences(own, tally)[metric]
-        weak = gap.high < 0 and len(one.rows) <= resampler.rows / 2
+        weak = (gap.high if better > 0 else -gap.low) < 0 and len(one.rows) <= resampler.rows / 2
         judged.append(Judged(one.column, one.value, len(one.rows), figure, gap, weak))
-    return judged
+    return sorted(judged, key=lambda one: better * one.figure.mean)
 
 
 def record(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """As plain data, worst first."""
-    return [asdict(one) for one in sorted(judged, key=lambda one: one.figure.mean)]
+    """As plain data."""
+    return [asdict(one) for one in judged]
 
 
 def write_csv(path: Path, judged: Sequence[Judged], metric: str) -> None:
-    """A line a slice, worst first."""
+    """A line a slice."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["column", "value", "rows", metric, "low", "high", "gap", "gap_low", "gap_high"])
-        for one in sorted(judged, key=lambda one: one.figure.mean):
+        for one in judged:
             figures = [value for interval in (one.figure, one.gap) for value in asdict(interval).values()]
             writer.writerow([one.column, one.value, one.rows, *(f"{value:.4f}" for value in figures)])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.errors import UserError
 from sluice.metrics.ranking import recall, reciprocal_rank
+from sluice.search.lines import plain_id, read_rows
 from sluice.search.searcher import Hit, Searcher
 from sluice.search.settings import Ask
 from sluice.tasks.chat import grounded
@@ -49,7 +49,7 @@ class Answerer:
     """Questions in, answers out."""
 
     def __init__(self, searcher: Searcher, writer: Predictor, settings: Ask) -> None:
-        if not writer.task.worded:
+        if not writer.task.writes:
             raise UserError(f"ask.model={settings.model} does not write: it is of task={writer.task.name}")
         self.searcher, self.writer, self.settings = searcher, writer, settings
 
@@ -59,7 +59,7 @@ class Answerer:
         shown = [[self._shown(hit) for hit in hits] for hits in found]
         prompts = [grounded(question, texts) for question, texts in zip(questions, shown, strict=True)]
         results: list[Any] = self.writer.predict(prompts).results
-        return [_answered(one.text, hits, texts) for one, hits, texts in zip(results, found, shown, strict=True)]
+        return [answered(one.text, hits, texts) for one, hits, texts in zip(results, found, shown, strict=True)]
 
     def _shown(self, hit: Hit) -> str:
         words = hit.text.split()[: self.settings.passage_words]
@@ -73,7 +73,7 @@ class Answerer:
         answers = self.answer([one.text for one in asked])
         ranked = [[hit.id for hit in one.hits] for one in answers]
         right = [{one.document: 1.0} for one in asked]
-        named = [[one.hits[at - 1].id for at in one.cited if at <= len(one.hits)] for one in answers]
+        named = [[one.hits[at - 1].id for at in one.cited] for one in answers]
         figures = {
             "recall": _mean(recall(ids, own, len(ids)) for ids, own in zip(ranked, right, strict=True)),
             "mrr": _mean(reciprocal_rank(ids, own, len(ids)) for ids, own in zip(ranked, right, strict=True)),
@@ -90,29 +90,20 @@ class Answerer:
 
 def read_questions(path: Path) -> list[Asked]:
     """JSONL of `text`, `doc_id` and perhaps `answer`. Raises UserError by file and line."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"questions={path} cannot be read: {error.strerror}") from error
-    found = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            answer = row.get("answer")
-            found.append(Asked(str(row["text"]), str(row["doc_id"]), None if answer is None else str(answer)))
-        except (ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"{path}:{number}: expected an object with text and doc_id") from error
-    if not found:
+    rows = read_rows(path, ("text", "doc_id"))
+    if not rows:
         raise UserError(f"{path}: no questions")
-    return found
+    return [
+        Asked(str(row["text"]), plain_id(row["doc_id"]), str(row["answer"]) if row.get("answer") else None)
+        for row in rows
+    ]
 
 
-def _answered(text: str, hits: list[Hit], shown: list[str]) -> Answered:
+def answered(text: str, hits: list[Hit], shown: list[str]) -> Answered:
+    """What an answer names of the passages that were shown, and how much of it stands there."""
     cited = sorted({int(number) for number in CITED.findall(text)} & set(range(1, len(hits) + 1)))
     used = [shown[at - 1] for at in cited] or shown
-    return Answered(CITED.sub("", text).strip() if not cited else text, hits, cited, groundedness(text, used))
+    return Answered(text, hits, cited, groundedness(text, used))
 
 
 def groundedness(text: str, passages: Sequence[str]) -> float:

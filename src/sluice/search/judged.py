@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sluice.data.sources.structured import json_object
 from sluice.errors import UserError
 from sluice.metrics.ranking import measure
 from sluice.search.build import embedded
+from sluice.search.lines import plain_id, read_rows
 from sluice.search.searcher import MORE, Searcher
 
 DEPTH = 1000
@@ -29,15 +28,15 @@ class Judgements:
 
 def read(queries: Path, judgements: Path) -> Judgements:
     """JSONL of `id`, `text` and of `query_id`, `doc_id`, `rel`. Raises UserError by file and line."""
-    texts = {_name(row["id"]): str(row["text"]) for row in _rows(queries, ("id", "text"))}
+    texts = {plain_id(row["id"]): str(row["text"]) for row in read_rows(queries, ("id", "text"))}
     found: dict[str, dict[str, float]] = {name: {} for name in texts}
-    for number, row in enumerate(_rows(judgements, ("query_id", "doc_id", "rel")), 1):
-        name, relevance = _name(row["query_id"]), row["rel"]
+    for number, row in enumerate(read_rows(judgements, ("query_id", "doc_id", "rel")), 1):
+        name, relevance = plain_id(row["query_id"]), row["rel"]
         if name not in found:
             raise UserError(f"{judgements}: judgement {number} is of query '{name}', which {queries} does not have")
         if isinstance(relevance, bool) or not isinstance(relevance, int | float):
             raise UserError(f"{judgements}: judgement {number}: rel is {relevance!r}, expected a number")
-        found[name][_name(row["doc_id"])] = float(relevance)
+        found[name][plain_id(row["doc_id"])] = float(relevance)
     kept = [name for name, judged in found.items() if any(value > 0 for value in judged.values())]
     if not kept:
         raise UserError(f"{judgements}: no query has a relevant document")
@@ -67,24 +66,3 @@ def bm25(searcher: Searcher, queries: Sequence[str]) -> list[list[str]]:
     rows = sorted((row for batch in batches for row in batch.to_pylist()), key=lambda row: row["key"])
     found = bm25_rankings([embedded(row["title"], row["text"]) for row in rows], queries, MORE * DEPTH)
     return [list(dict.fromkeys(rows[at]["id"] for at in ranked))[:DEPTH] for ranked in found.tolist()]
-
-
-def _rows(path: Path, wanted: Sequence[str]) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file, looked for from {Path.cwd()}")
-    rows = []
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            row = json_object(f"{path}:{number}", line, f"with {', '.join(wanted)}")
-            missing = [name for name in wanted if name not in row]
-            if missing:
-                raise UserError(f"{path}:{number}: no '{missing[0]}'; found: {', '.join(row) or 'none'}")
-            rows.append(row)
-    return rows
-
-
-def _name(value: object) -> str:
-    """An id as the index has it: a number is its digits."""
-    return " ".join(str(value).split())

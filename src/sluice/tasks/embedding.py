@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
+from sluice.errors import UserError
 from sluice.tasks.task import Answers, Ask, Baselines, Columns, Encoded, Kind, Outputs, Targets, Tokenizer, items
 from sluice.tasks.vectors import Vectors, ids_of, pair_collator
 
@@ -42,7 +43,7 @@ class Embedding(Vectors):
     """What similarities are divided by while learning: the smaller, the more the nearest wrong passages count."""
     hard_negatives: int = Field(0, ge=0, le=8)
     """Wrong passages a query that BM25 ranks high, beside those of its batch."""
-    matryoshka: tuple[int, ...] = ()
+    matryoshka: tuple[PositiveInt, ...] = ()
     """Dimensions at which vectors are to be cut (Kusupati et al. 2022): the loss is the mean over them and all."""
 
     def corpus(self, rows: Columns) -> Sequence[str]:
@@ -111,6 +112,9 @@ class Embedding(Vectors):
         import torch
 
         queries, passages, names = scores
+        if max(self.matryoshka, default=0) > queries.shape[1]:
+            told = f"task.matryoshka={list(self.matryoshka)}: this model's vectors have {queries.shape[1]} dimensions"
+            raise UserError(told)
         count = len(queries)
         asked, numbers = names[:, 0], names[:, 1:].T.flatten()
         same = numbers == targets.unsqueeze(1)

@@ -27,6 +27,8 @@ from sluice.tasks.tokens import token_figures, token_losses, token_scores, token
 from sluice.tasks.written import Written, WrittenResult, result
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from transformers import PreTrainedModel
 
     from sluice.metrics.significance import Tally
@@ -76,6 +78,7 @@ class Generation(Task):
     together: ClassVar[int] = 128
     validation_metric: ClassVar[str] = "nats_per_token"
     worded: ClassVar[bool] = True
+    writes: ClassVar[bool] = True
     Options: ClassVar[type[BaseModel]] = GenerationOptions
     Result: ClassVar[type[BaseModel]] = WrittenResult
 
@@ -123,7 +126,8 @@ class Generation(Task):
         self, tokenizer: Tokenizer, encoded: Sequence[Encoded], rows: Columns, labels: Sequence[str]
     ) -> Targets:
         """The tokens of the answers, `IGNORED` for those of the prompts."""
-        return [[IGNORED] * one.positions[0] + one.ids[one.positions[0] :] for one in encoded if one.positions]
+        starts = [len(one.ids) if one.positions is None else one.positions[0] for one in encoded]
+        return [[IGNORED] * start + one.ids[start:] for start, one in zip(starts, encoded, strict=True)]
 
     def model_class(self) -> type[Any]:
         """The Auto class of decoders."""
@@ -241,6 +245,12 @@ class CausalLM(Generation):
         from sluice.metrics.likelihood import likelihood_tally
 
         return likelihood_tally(predictions)
+
+    def grades(self, predictions: Answers, references: Answers, labels: Sequence[str]) -> npt.NDArray[np.float64]:
+        """The probability that a byte is given on average."""
+        import numpy as np
+
+        return np.array([math.exp(-total / max(1, size)) for total, size in predictions])
 
     def spelt(self, answers: Answers, rows: Columns) -> list[str]:
         """Bits a byte, or the text itself."""

@@ -46,6 +46,7 @@ class Seq2Seq(Task):
     validation_metric: ClassVar[str] = "nats_per_token"
     together: ClassVar[int] = 128
     worded: ClassVar[bool] = True
+    writes: ClassVar[bool] = True
     Options: ClassVar[type[BaseModel]] = Seq2SeqOptions
     Result: ClassVar[type[BaseModel]] = WrittenResult
 

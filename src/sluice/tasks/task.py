@@ -89,6 +89,8 @@ class Task(Part, ABC):
     """Whether an answer has a probability below which it had better not be given."""
     worded: ClassVar[bool] = False
     """Whether an answer is text, which falls under the same retention as the input."""
+    writes: ClassVar[bool] = False
+    """Whether its results are `WrittenResult`: texts that a model makes up token by token."""
     plots: ClassVar[tuple[str, ...]] = ()
     """The plots of `sluice.evaluation.plots` that say something about it."""
     slices: ClassVar[tuple[str, ...]] = ("length", "language")

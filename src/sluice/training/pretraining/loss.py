@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-IGNORED = -100
-"""The label of a token that need not be guessed, as everywhere in transformers."""
+from sluice.tasks.task import IGNORED
 
 
 def hide(
