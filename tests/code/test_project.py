@@ -60,6 +60,8 @@ def mistake(capfd, *arguments: str, stage: str = "train") -> str:
     ("arguments", "wanted"),
     [
         (["train.lerning_rate=1"], "unknown setting train.lerning_rate. Did you mean learning_rate?"),
+        (["train.lora={rnk: 4}"], "unknown setting train.lora.rnk. Did you mean rank?"),
+        (["experiment=embed", "task.matryoshka=[0]"], "task.matryoshka.0=0: Input should be greater than 0"),
         (["+train.qqq=1"], "unknown setting train.qqq. Known: max_steps"),
         (["data=files", "data.encodin=latin-1"], "unknown setting data.encodin. Did you mean encoding?"),
         (["data=files", "data.columns={author: a}"], "+data.columns.<entry>=..."),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import UserError
-from sluice.evaluation.slices import NONE, divide, judge, write_csv
+from sluice.evaluation.slices import NONE, Slice, divide, judge, write_csv
 from sluice.metrics.significance import Resampler, Sampling
 from sluice.metrics.tallies import label_tally
 
@@ -81,3 +81,14 @@ def test_a_weak_slice_is_told_from_chance(tmp_path):
     assert header == "column,value,rows,accuracy,low,high,gap,gap_low,gap_high"
     assert first.startswith(f"part,3,200,{worst.figure.mean:.4f},")
     assert len(rest) == parts - 1
+
+
+def test_where_less_is_better_the_largest_is_the_worst():
+    from sluice.metrics.likelihood import likelihood_tally
+
+    rows = [[1.0, 4]] * 100 + [[2.0, 4]] * 50
+    tally = likelihood_tally(rows)
+    parts = [Slice("kind", "easy", np.arange(100)), Slice("kind", "hard", np.arange(100, 150))]
+    worst, best = judge(tally, "bits_per_byte", parts, Resampler(150, Sampling(200, 0.95, 0)))
+    assert (worst.value, worst.weak) == ("hard", True)
+    assert (best.value, best.weak) == ("easy", False)

@@ -70,3 +70,15 @@ def test_large_weights_are_saved_in_shards(tmp_path: Path):
     again = TASK.model_class().from_pretrained(tmp_path)
     assert all((a == b).all() for a, b in zip(model.parameters(), again.parameters(), strict=True))
     assert len(bundle_digest(tmp_path)) == 64
+
+
+def test_activations_grow_with_the_batch_and_shrink_where_they_are_computed_again():
+    tokenizer = SPEC.tokenizer(TEXTS, 32)
+    bare = SPEC.bare(TASK.model_class(), [], tokenizer)
+
+    def kept(tokens: int, scored: int, **settings) -> int:
+        return memory.needed(bare, tokens, scored, Train(precision="fp32", **settings)).activations
+
+    assert kept(2000, 0) == 2 * kept(1000, 0) == 2 * 1000 * 64 * 2 * memory.KEPT
+    assert kept(1000, 10) - kept(1000, 0) == 10 * len(tokenizer) * memory.SCORES
+    assert kept(1000, 0, gradient_checkpointing=True) < kept(1000, 0)

@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from sluice.models.bpe import byte_level_bpe
-from sluice.models.checkpoint import Checkpoint
-from sluice.models.spec import Architecture, ModelSpec
+from sluice.models.scratch import FromScratch
+from sluice.models.spec import Architecture
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-class Decoder(ModelSpec):
+class Decoder(FromScratch):
     """Llama's architecture (Touvron et al. 2023) with tied embeddings, at a size that trains on a laptop."""
 
     architecture: ClassVar[Architecture | None] = "decoder"
 
     vocabulary: int = Field(8_000, ge=300)
-    """Tokens in the vocabulary, at most; small data fills less."""
-    lowercase: bool = False
-    """Whether upper case is folded before tokenizing, and so in what is written."""
-    hidden: int = Field(256, ge=8)
-    """Width of the residual stream."""
     layers: int = Field(4, ge=1)
-    heads: int = Field(4, ge=1)
     key_value_heads: int = Field(4, ge=1)
     """Fewer than `heads`: groups of heads share keys and values (Ainslie et al. 2023), which take less memory."""
     feed_forward: int = Field(704, ge=8)
-    """Width inside the gated feed-forward blocks."""
     context: int = Field(1024, ge=16)
     """Most tokens of a prompt and its answer together."""
-
-    def fingerprint(self) -> str:
-        """The configuration is all there is."""
-        return self.digest()
 
     def tokenizer(self, texts: Iterable[str], max_length: int) -> PreTrainedTokenizerBase:
         """Byte-level BPE, trained on the texts; a text begins with `<s>`, and `</s>` is only added where it ends."""
@@ -70,7 +58,3 @@ class Decoder(ModelSpec):
             eos_token_id=tokenizer.eos_token_id,
         )
         return model_class.from_config(config)
-
-    def pretrained(self, folder: Path) -> ModelSpec:
-        """The pretrained weights."""
-        return Checkpoint(path=str(folder))

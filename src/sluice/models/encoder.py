@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sluice.models.bpe import byte_level_bpe
 from sluice.models.checkpoint import Checkpoint
+from sluice.models.scratch import FromScratch
 from sluice.models.spec import ModelSpec, label_maps
 
 if TYPE_CHECKING:
@@ -19,29 +20,16 @@ ATTENTION = "eager"
 """Fused attention's backward pass costs more than plain matrix products at the lengths of a row of text."""
 
 
-class Encoder(ModelSpec):
+class Encoder(FromScratch):
     """ModernBERT (Warner et al. 2024) with mean pooling, at a size that trains on a laptop."""
 
-    vocabulary: int = Field(16_000, ge=300)
-    """Tokens in the vocabulary, at most; small data fills less."""
-    lowercase: bool = False
-    """Whether upper case is folded before tokenizing."""
-    hidden: int = Field(256, ge=8)
-    """Width of the residual stream."""
     layers: int = Field(1, ge=1)
-    heads: int = Field(4, ge=1)
-    feed_forward: int = Field(512, ge=8)
-    """Width inside the gated feed-forward blocks."""
     embeddings: Literal["lsa", "random"] = "lsa"
     """How token embeddings start: from which tokens share training rows, or drawn at random."""
     embedding_dropout: float = Field(0.3, ge=0, lt=1)
     """Share of the embeddings' activations dropped: what keeps a model of few rows from learning them by heart."""
     classifier_dropout: float = Field(0.2, ge=0, lt=1)
     """Share of activations dropped before the classifier."""
-
-    def fingerprint(self) -> str:
-        """The configuration is all there is."""
-        return self.digest()
 
     def tokenizer(self, texts: Iterable[str], max_length: int) -> PreTrainedTokenizerBase:
         """Byte-level BPE, trained on the texts."""
