@@ -37,7 +37,6 @@ from sluice.tasks.embedding import Embedding
 from sluice.tasks.generation import CausalLM
 from sluice.tasks.seq2seq import Summarization
 from sluice.tasks.task import Task
-from sluice.training.dropout import quickened
 from sluice.training.loss import loss_of
 from sluice.training.precision import resolve_precision
 from sluice.training.rows import Rows
@@ -92,11 +91,7 @@ class Bench:
             else:
                 trainer = self.kind.peer(self, model, rows, seed, Path(folder))
             trainer.callback_handler.callbacks = [*trainer.callback_handler.callbacks[:1], clock]  # no progress bars
-            if leg == "sluice":
-                with quickened(model):
-                    trainer.train()
-            else:
-                trainer.train()
+            trainer.train()
         return clock.seconds()
 
     def ours(self, model: Any, rows: Rows, seed: int, folder: Path) -> Trainer:

@@ -23,7 +23,6 @@ from pipelines.shared.session import Session
 from sluice.data.prepare import load
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification
-from sluice.training.dropout import quickened
 from sluice.training.loss import loss_of
 from sluice.training.precision import resolve_precision
 from sluice.training.rows import Rows
@@ -104,11 +103,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             trainer = self.trainer(leg, rows, epochs, seed, Path(folder))
             trainer.callback_handler.callbacks = [*trainer.callback_handler.callbacks[:1], clock]  # no progress bars
-            if leg == "sluice":
-                with quickened(trainer.model):
-                    trainer.train()
-            else:
-                trainer.train()
+            trainer.train()
         return BATCH * clock.rate(), trainer.model
 
     def accuracy(self, model: Any) -> float:

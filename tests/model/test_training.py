@@ -174,7 +174,7 @@ def test_quick_dropout_drops_the_share_and_keeps_the_mean():
 def test_quickened_models_give_the_same_logits_and_are_put_back(setting):
     import torch
 
-    from sluice.training.dropout import quickened
+    from sluice.training.attention import quickened
 
     model = Bert(path="none").model(TASK.model_class(), setting[1], setting[0], []).eval()
     batch = setting[0](["iron and tin", "the old river rhine near a big new hill"], padding=True, return_tensors="pt")
@@ -187,6 +187,29 @@ def test_quickened_models_give_the_same_logits_and_are_put_back(setting):
         assert torch.allclose(model.train()(**batch).logits, plain, atol=1e-6)
     assert {type(module) for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {torch.nn.Dropout}
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_quickened_attention_keeps_the_distances_of_an_encoder_decoder():
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    from sluice.training.attention import quickened
+
+    torch.manual_seed(0)
+    config = T5Config(vocab_size=50, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, decoder_start_token_id=0)
+    model = T5ForConditionalGeneration(config).eval()
+    for module in model.modules():
+        if getattr(module, "has_relative_attention_bias", False):
+            module.relative_attention_bias.weight.data.mul_(20)
+    ids = torch.randint(1, 50, (2, 12))
+    batch = {"input_ids": ids, "attention_mask": torch.tensor([[1] * 12, [1] * 7 + [0] * 5]), "labels": ids}
+    with torch.no_grad():
+        exact = model(**batch).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            plain = model(**batch).logits
+            with quickened(model):
+                quick = model(**batch).logits
+    assert (quick - exact).abs().max() < 2 * (plain - exact).abs().max()
 
 
 def test_a_half_written_checkpoint_is_passed_over(setting, tmp_path: Path):

@@ -137,11 +137,9 @@ class Generation(Task):
 
     def collator(self, tokenizer: Tokenizer, model: PreTrainedModel, multiple: int) -> Any:
         """Rows packed side by side."""
-        from functools import partial
+        from sluice.tasks.packing import Packing
 
-        from sluice.tasks.packing import packed
-
-        return partial(packed, multiple=multiple, padding=tokenizer.pad_token_id or 0)
+        return Packing(padding=tokenizer.pad_token_id or 0, multiple=multiple)
 
     def scores(self, model: PreTrainedModel, batch: Mapping[str, Any], targets: Any) -> Any:
         """Scores of the tokens of answers, shape (such tokens, vocabulary)."""
@@ -152,7 +150,7 @@ class Generation(Task):
         return token_losses(scores, targets, smoothing)
 
     def keep(self, scores: Any, targets: Any) -> Any:
-        """Sums by packed sequence, shape (sequences, 3)."""
+        """Sums by sequence, shape (sequences, 3)."""
         return token_sums(scores, targets)
 
     def validation_figures(

@@ -1,50 +1,59 @@
-"""Rows side by side in one sequence, so that little padding is computed."""
+"""Rows side by side in one sequence, so that no padding is computed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sluice.tasks.task import IGNORED
 
-WIDTH = 256
-"""Tokens of a packed sequence, unless a row is longer: wide enough to fill, narrow enough for attention's square."""
+ROUND = 64
+"""Tokens of a batch are a multiple of it: a processor's matrix kernels are prepared anew for every new shape."""
+
+Row = Mapping[str, Any]
 
 
-def bins_of(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Which rows share a sequence of `size` tokens: the longest first, each where it first fits."""
-    bins: list[list[int]] = []
-    rest: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        at = next((at for at, room in enumerate(rest) if room >= lengths[row]), len(bins))
-        if at == len(bins):
-            bins.append([])
-            rest.append(size)
-        bins[at].append(row)
-        rest[at] -= lengths[row]
-    return bins
+@dataclass(frozen=True)
+class Packing:
+    """Collator of rows with `input_ids` and as `labels` the targets among them; prompts have none.
 
-
-def packed(rows: Sequence[Mapping[str, Any]], multiple: int, padding: int) -> dict[str, Any]:
-    """A batch of sequences, each of several rows; every row has `input_ids` and as `labels` the targets among them.
-
-    Positions begin anew with each row: without an attention mask, transformers takes that for the border between texts
-    that must not see each other. The target of a token is the one that follows it; prompts have none.
+    The target of a token is the one that follows it.
     """
-    import torch
 
-    lengths = [len(row["input_ids"]) - 1 for row in rows]
-    size = -(-max(*lengths, min(WIDTH, sum(lengths))) // multiple) * multiple
-    bins = bins_of(lengths, size)
-    shape = (len(bins), size)
-    ids, targets, positions = (torch.full(shape, fill) for fill in (padding, IGNORED, 0))
-    for at, own in enumerate(bins):
-        start = 0
-        for row in own:
-            end = start + lengths[row]
-            ids[at, start:end] = torch.tensor(rows[row]["input_ids"][:-1])
-            targets[at, start:end] = torch.tensor(rows[row]["labels"][1:])
-            positions[at, start:end] = torch.arange(lengths[row])
-            start = end
-        positions[at, start:] = torch.arange(size - start)
-    return {"input_ids": ids, "position_ids": positions, "labels": targets}
+    padding: int
+    multiple: int
+    """Of the length that rows are padded to, where they are."""
+    apart: bool = True
+    """Side by side, where the model's attention keeps to a row (`training/attention.py`), else below each other."""
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Tensors of shape (1, all tokens), or (rows, length)."""
+        return self._packed(rows) if self.apart else self._padded(rows)
+
+    def _packed(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Positions begin anew with each row: that is the border between texts. What fills up is a row of its own."""
+        import torch
+
+        lengths = [len(row["input_ids"]) - 1 for row in rows]
+        rest = -sum(lengths) % ROUND
+        ids = [token for row in rows for token in row["input_ids"][:-1]] + [self.padding] * rest
+        targets = [token for row in rows for token in row["labels"][1:]] + [IGNORED] * rest
+        positions = torch.cat([torch.arange(length) for length in [*lengths, rest]])
+        return {
+            "input_ids": torch.tensor([ids]),
+            "position_ids": positions.unsqueeze(0),
+            "labels": torch.tensor([targets]),
+        }
+
+    def _padded(self, rows: Sequence[Row]) -> dict[str, Any]:
+        import torch
+
+        lengths = [len(row["input_ids"]) - 1 for row in rows]
+        shape = (len(rows), -(-max(lengths) // self.multiple) * self.multiple)
+        ids, targets, mask = (torch.full(shape, fill) for fill in (self.padding, IGNORED, 0))
+        for at, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            ids[at, :length] = torch.tensor(row["input_ids"][:-1])
+            targets[at, :length] = torch.tensor(row["labels"][1:])
+            mask[at, :length] = 1
+        return {"input_ids": ids, "attention_mask": mask, "labels": targets}

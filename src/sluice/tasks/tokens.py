@@ -29,7 +29,11 @@ def token_losses(scores: Any, targets: Any, smoothing: float) -> Any:
     """The loss in nats of each token with a target, shape (such tokens,)."""
     import torch
 
+    from sluice.tasks.cross_entropy import cross_entropy
+
     right = targets[targets != IGNORED]
+    if scores.requires_grad and not smoothing:
+        return cross_entropy(scores, right)
     return torch.nn.functional.cross_entropy(scores.float(), right, reduction="none", label_smoothing=smoothing)
 
 

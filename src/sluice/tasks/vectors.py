@@ -49,13 +49,13 @@ class Vectors(Task):
         """Pooled and scaled to length 1, shape (batch, dimensions)."""
         import torch
 
-        states = model(**batch).last_hidden_state
+        states = model(**batch).last_hidden_state.float()
         if self.pooling == "cls":
             pooled = states[:, 0]
         else:
-            mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
+            mask = batch["attention_mask"].unsqueeze(-1).float()
             pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
-        return torch.nn.functional.normalize(pooled.float(), dim=-1)
+        return torch.nn.functional.normalize(pooled, dim=-1)
 
     def forward(self, model: PreTrainedModel, batch: Mapping[str, Any], options: BaseModel) -> Any:
         """The vectors, of as many dimensions as are asked for; shape (batch, dimensions)."""

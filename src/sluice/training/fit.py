@@ -46,7 +46,6 @@ def fit(
     log: Log,
 ) -> Fitted:
     """Train to the end, going on from `checkpoint` where there is one; checkpoints go to `folder`."""
-    from sluice.training.dropout import quickened
     from sluice.training.lora import adapted
     from sluice.training.loss import loss_of
     from sluice.training.trainer import make_trainer
@@ -79,8 +78,7 @@ def fit(
         folder=folder,
         log=log,
     )
-    with quickened(model):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     return Fitted(
         model=trainer.model.merge_and_unload() if settings.lora else trainer.model,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
 
 Format = Literal["bf16", "fp16", "fp32"]
 
@@ -17,3 +20,10 @@ def resolve_precision(precision: Literal["auto", "bf16", "fp16", "fp32"]) -> For
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     capabilities = torch.cpu.get_capabilities()
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
+
+
+def autocast(precision: Literal["auto", "bf16", "fp16", "fp32"], device: str) -> torch.autocast:
+    """What the model is called in: bf16 where that is the format; fp16 is Trainer's affair, which scales gradients."""
+    import torch
+
+    return torch.autocast(device, torch.bfloat16, resolve_precision(precision) == "bf16")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
 from sluice.metrics.direction import sign
+from sluice.tasks.packing import Packing
 from sluice.tasks.task import Task
 from sluice.training.arguments import arguments, checkpoint_interval
+from sluice.training.attention import keeps_rows_apart, quickened
 from sluice.training.keeper import Keeper
-from sluice.training.precision import resolve_precision
+from sluice.training.precision import autocast, resolve_precision
 from sluice.training.reporter import Log, reporter
 from sluice.training.rows import Rows
 from sluice.training.sampler import GroupedByLength
@@ -45,14 +48,29 @@ class FineTuner(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
         together = self.settings.batch_size * self.settings.accumulation * world_size()
-        return GroupedByLength(self.lengths, together, self.args.seed)
+        lengths = [1] * len(self.lengths) if self.side_by_side else self.lengths  # nothing is padded: any will do
+        return GroupedByLength(lengths, together, self.args.seed)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether rows share a sequence."""
+        return isinstance(self.data_collator, Packing) and self.data_collator.apart
+
+    def train(self, *args: Any, **options: Any) -> Any:
+        """Learn, attention and dropout being ours as long."""
+        with quickened(self.accelerator.unwrap_model(self.model), by_row=self.side_by_side):
+            return super().train(*args, **options)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The task's loss of the task's scores."""
+        """The task's loss of the task's scores.
+
+        In our own autocast: Trainer's for bf16 would widen the scores of a whole vocabulary to float32.
+        """
         targets = inputs.pop("labels")
-        scores = self.task.scores(model, inputs, targets)
+        with autocast(self.settings.precision, self.args.device.type):
+            scores = self.task.scores(model, inputs, targets)
         loss = self.compute_loss_func(scores, targets, num_items_in_batch)
         if num_items_in_batch is not None:  # those of all processes, whose gradients are averaged
             loss = loss * self.accelerator.num_processes
@@ -81,6 +99,9 @@ def make_trainer(
     """A Trainer that keeps the checkpoint that is best in the task's metric, one of the figures of `measure`."""
     steps = total_steps(settings, len(train.encoded))
     patience = [EarlyStoppingCallback(settings.patience)] if settings.patience else []
+    collator = task.collator(tokenizer, model, WIDTH)
+    if isinstance(collator, Packing):
+        collator = replace(collator, apart=keeps_rows_apart(model))
     trainer = FineTuner(
         task,
         settings,
@@ -90,7 +111,7 @@ def make_trainer(
         args=_arguments(settings, task.validation_metric, steps, seed, folder),
         train_dataset=train.dataset(),
         eval_dataset=validation.dataset(),
-        data_collator=task.collator(tokenizer, model, WIDTH),
+        data_collator=collator,
         compute_metrics=measure,
         preprocess_logits_for_metrics=task.keep,
         compute_loss_func=loss,
@@ -137,7 +158,6 @@ def _arguments(settings: Train, metric: str, steps: int, seed: int, folder: Path
         gradient_accumulation_steps=settings.accumulation,
         activation_checkpointing=settings.gradient_checkpointing,
         ddp_backend="gloo" if not torch.cuda.is_available() and world_size() > 1 else None,
-        bf16=precision == "bf16",
         fp16=precision == "fp16",
         label_names=["labels"],
         remove_unused_columns=False,

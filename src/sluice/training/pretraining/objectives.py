@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from sluice.tasks.cross_entropy import cross_entropy
 from sluice.tasks.task import IGNORED
 from sluice.tasks.tokens import token_scores
-from sluice.training.pretraining.loss import CrossEntropy, hidden_only, hide, masked_loss
+from sluice.training.pretraining.loss import hidden_only, hide, masked_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -50,8 +51,7 @@ class Objective(ABC):
 
     def loss(self, model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy."""
-        loss: torch.Tensor = CrossEntropy.apply(*self.scores(model, ids))  # type: ignore[no-untyped-call]
-        return loss
+        return cross_entropy(*self.scores(model, ids)).mean()
 
 
 class Masked(Objective):

@@ -37,8 +37,8 @@ def pretrain(
     from transformers import set_seed
 
     from sluice.training.arguments import check_choices
+    from sluice.training.attention import quickened
     from sluice.training.checkpoints import newest_whole, step
-    from sluice.training.dropout import quickened
     from sluice.training.pretraining.objectives import OBJECTIVES
     from sluice.training.pretraining.tokens import HELD, TRAIN, end_of, tokenize
     from sluice.training.pretraining.trainer import make_trainer

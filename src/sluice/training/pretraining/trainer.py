@@ -14,7 +14,7 @@ from transformers.trainer_callback import ProgressCallback
 
 from sluice.training.arguments import arguments, checkpoint_interval
 from sluice.training.keeper import Keeper
-from sluice.training.precision import resolve_precision
+from sluice.training.precision import autocast, resolve_precision
 from sluice.training.pretraining.objectives import Objective
 from sluice.training.pretraining.settings import Pretrain
 from sluice.training.pretraining.tokens import Ids, Order
@@ -35,8 +35,7 @@ class PreTrainer(Trainer):
 
     def autocast(self) -> torch.autocast:
         """Not Trainer's own for bf16: that would widen the whole vocabulary's scores to float32 on their way out."""
-        enabled = resolve_precision(self.settings.precision) == "bf16"
-        return torch.autocast(self.args.device.type, torch.bfloat16, enabled)
+        return autocast(self.settings.precision, self.args.device.type)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
         draws = self.args.max_steps * self.args.train_batch_size * self.args.world_size
