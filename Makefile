@@ -87,6 +87,9 @@ bench-drift: $(READY) ## how often drift is called where there is none, and what
 bench-index: $(READY) ## how fast an index is built beside the bare model, and a large one: minutes
 	@$(RUN) -m tests.bench.index $(ARGS)
 
+bench-large: $(READY) ## a decoder of a billion parameters learns by adapters: memory beside what was foretold, tokens a second
+	@$(RUN) -m tests.bench.large $(ARGS)
+
 bench-near: $(READY) ## near-duplicates of a corpus against exact similarities: precision, recall, time
 	@$(RUN) -m tests.bench.near $(ARGS)
 
@@ -94,4 +97,4 @@ clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index bench-near clean $(STAGES)
+.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index bench-large bench-near clean $(STAGES)

@@ -79,7 +79,7 @@ def test_rows_of_a_batch_do_not_see_each_other(apart: bool, bf16: bool):
     together = Packing(tokenizer.pad_token_id, 8, apart)(listed)
     assert len(together["input_ids"]) == (1 if apart else len(encoded))
     wanted = together.pop("labels")
-    with torch.no_grad(), quickened(model, by_row=apart), torch.autocast("cpu", torch.bfloat16, bf16):
+    with torch.no_grad(), quickened(model, "fp32", by_row=apart), torch.autocast("cpu", torch.bfloat16, bf16):
         found = CHAT.losses(CHAT.scores(model, together, wanted), wanted, 0.0)
     alone = []
     with torch.no_grad():
@@ -122,7 +122,7 @@ def test_gradients_of_rows_side_by_side_are_those_of_padded_rows():
         batch = Packing(tokenizer.pad_token_id, 8, apart)(listed)
         wanted = batch.pop("labels")
         model.zero_grad()
-        with quickened(model, by_row=apart):
+        with quickened(model, "fp32", by_row=apart):
             CHAT.losses(CHAT.scores(model, batch, wanted), wanted, 0.0).sum().backward()
         found.append(torch.cat([one.grad.flatten() for one in model.parameters()]))
     assert torch.allclose(*found, rtol=1e-3, atol=1e-4 * found[0].abs().max().item())

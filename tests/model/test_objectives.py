@@ -27,11 +27,11 @@ def put_back(given_ids: list[int], answer: list[int]) -> list[int]:
     return [token for one in given_ids for token in (spans[one] if one >= 900 else [one])]
 
 
-@given(length=st.integers(4, 80), share=st.floats(0.05, 0.7), seed=st.integers(0, 1000))
-def test_what_is_taken_out_can_be_put_back(length: int, share: float, seed: int):
+@given(length=st.integers(4, 80), share=st.floats(0.05, 0.7), span=st.integers(1, 40), seed=st.integers(0, 1000))
+def test_what_is_taken_out_can_be_put_back(length: int, share: float, span: int, seed: int):
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(5, 800, (3, length), generator=generator)
-    kept, answers = take_out(ids, share, MARKS, END, generator)
+    kept, answers = take_out(ids, share, span, MARKS, END, generator)
     for one, own, answer in zip(ids.tolist(), kept.tolist(), answers.tolist(), strict=True):
         assert put_back(own, answer) == one
         assert answer[-1] == END

@@ -179,7 +179,7 @@ def test_quickened_models_give_the_same_logits_and_are_put_back(setting):
     model = Bert(path="none").model(TASK.model_class(), setting[1], setting[0], []).eval()
     batch = setting[0](["iron and tin", "the old river rhine near a big new hill"], padding=True, return_tensors="pt")
     plain = model(**batch).logits
-    with torch.no_grad(), quickened(model):
+    with torch.no_grad(), quickened(model, "fp32"):
         assert torch.allclose(model(**batch).logits, plain, atol=1e-6)
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
@@ -207,7 +207,7 @@ def test_quickened_attention_keeps_the_distances_of_an_encoder_decoder():
         exact = model(**batch).logits
         with torch.autocast("cpu", torch.bfloat16):
             plain = model(**batch).logits
-            with quickened(model):
+            with quickened(model, "bf16"):
                 quick = model(**batch).logits
     assert (quick - exact).abs().max() < 2 * (plain - exact).abs().max()
 

@@ -37,7 +37,12 @@ class EncoderDecoder(FromScratch):
         tokenizer: PreTrainedTokenizerBase,
         ids: Sequence[Sequence[int]],
     ) -> PreTrainedModel:
-        """New weights, drawn from torch's seed."""
+        """New weights, drawn from torch's seed.
+
+        T5's own embeddings have a deviation of 1, and what is read off them is scaled down: made for an optimizer that
+        takes steps in proportion to a weight's size. Adam's are as long everywhere, and learnt nothing from context in
+        a thousand steps. So embeddings begin as small as in a decoder, and nothing is scaled.
+        """
         from transformers import T5Config
 
         config = T5Config(
@@ -53,5 +58,8 @@ class EncoderDecoder(FromScratch):
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
             decoder_start_token_id=tokenizer.pad_token_id,
+            scale_decoder_outputs=False,
         )
-        return model_class.from_config(config)
+        model: PreTrainedModel = model_class.from_config(config)
+        model.get_input_embeddings().weight.data.mul_(self.hidden**-0.5)
+        return model

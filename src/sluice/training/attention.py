@@ -13,12 +13,15 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from sluice.training.dropout import QuickDropout, quick_dropout
+from sluice.training.precision import Precision, resolve_precision
 
 PLAIN = "sluice_plain"
 BY_ROW = "sluice_by_row"
 SHORT = 512
 """Tokens up to which plain products in bf16 take a third to a half of the time of PyTorch's fused kernel on a CPU,
 forward and backward; they keep the square of it in memory."""
+RATES = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+"""What configurations call the share of attention weights that is dropped."""
 
 
 def _plain(
@@ -65,7 +68,7 @@ def _by_row(
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within each row of a batch of one sequence; a row begins where positions do.
 
-    A mask for all of them would cost the square of the batch's tokens, and a fast kernel for short rows.
+    A mask over the whole batch would cost the square of its tokens.
     """
     starts = (position_ids[0] == 0).nonzero().flatten().tolist()
     lengths = [end - start for start, end in zip(starts, [*starts[1:], query.shape[2]], strict=True)]
@@ -95,12 +98,13 @@ AttentionInterface.register(BY_ROW, _by_row)  # without a mask function of its o
 
 
 @contextmanager
-def quickened(model: PreTrainedModel, by_row: bool = False) -> Iterator[None]:
+def quickened(model: PreTrainedModel, precision: Precision, by_row: bool = False) -> Iterator[None]:
     """Give a model these for the time of a training; a GPU has kernels for all but the rows."""
     on_cpu = not torch.cuda.is_available()
     drops = [module for module in model.modules() if type(module) is nn.Dropout and on_cpu]
     attention = model.config._attn_implementation
-    ours = attention == "sdpa" and (by_row or on_cpu)
+    plain = any(getattr(model.config, name, 0.0) for name in RATES) or resolve_precision(precision) == "bf16"
+    ours = attention == "sdpa" and (by_row or (on_cpu and plain))
     for module in drops:
         module.__class__ = QuickDropout
     if ours:
@@ -133,7 +137,7 @@ def keeps_rows_apart(model: PreTrainedModel) -> bool:
         with torch.no_grad():
             alone = torch.cat([model(input_ids=row, use_cache=False).logits for row in ids.split(lengths, 1)], dim=1)
             together = model(input_ids=ids, use_cache=False).logits
-            with quickened(model, by_row=True):
+            with quickened(model, "fp32", by_row=True):
                 beside = model(input_ids=ids, position_ids=positions, use_cache=False).logits
     except TypeError:  # takes no positions, or hands none to its attention
         return False

@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     import torch
 
 Format = Literal["bf16", "fp16", "fp32"]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
 
 
-def resolve_precision(precision: Literal["auto", "bf16", "fp16", "fp32"]) -> Format:
+def resolve_precision(precision: Precision) -> Format:
     """The asked format, or by `auto` the one that the hardware multiplies natively."""
     import torch
 
@@ -22,7 +23,7 @@ def resolve_precision(precision: Literal["auto", "bf16", "fp16", "fp32"]) -> For
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
 
 
-def autocast(precision: Literal["auto", "bf16", "fp16", "fp32"], device: str) -> torch.autocast:
+def autocast(precision: Precision, device: str) -> torch.autocast:
     """What the model is called in: bf16 where that is the format; fp16 is Trainer's affair, which scales gradients."""
     import torch
 

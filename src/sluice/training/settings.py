@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from sluice.part import Part
+from sluice.training.precision import Precision
 
 
 class Loop(Part):
@@ -27,7 +28,7 @@ class Loop(Part):
     weight_decay: float = Field(ge=0)
     optimizer: str = "adamw_torch_fused"
     """An `optim` of transformers."""
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    precision: Precision = "auto"
     """auto: bf16 where the hardware multiplies it natively, fp16 on other GPUs, else fp32."""
     evaluations: int = Field(ge=1)
     """Measurements on rows that are held out, over the whole training."""

@@ -58,7 +58,8 @@ class FineTuner(Trainer):
 
     def train(self, *args: Any, **options: Any) -> Any:
         """Learn, attention and dropout being ours as long."""
-        with quickened(self.accelerator.unwrap_model(self.model), by_row=self.side_by_side):
+        model = self.accelerator.unwrap_model(self.model)
+        with quickened(model, self.settings.precision, by_row=self.side_by_side):
             return super().train(*args, **options)
 
     def compute_loss(

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from sluice.training.pretraining.settings import Pretrain
 
 Kind = Literal["mlm", "causal", "spans"]
-SPAN = 3
-"""Mean tokens of a span that is taken out (Raffel et al. 2020)."""
 ALONE = 16
 """Sequences whose tokens are hidden one at a time."""
 
@@ -28,7 +26,7 @@ class Objective(ABC):
     """Draws what is to be guessed of token sequences, shape (batch, length), and has a model guess it."""
 
     def __init__(self, settings: Pretrain, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.share = settings.mask_share
+        self.share, self.span = settings.mask_share, settings.span
         self.tokenizer = tokenizer
 
     @staticmethod
@@ -119,7 +117,7 @@ class Causal(Objective):
 
 
 class Spans(Objective):
-    """Runs of tokens that were taken out, by an encoder-decoder (Raffel et al. 2020).
+    """Runs of tokens that were taken out, by an encoder-decoder: short (Raffel et al. 2020) or long (Tay et al. 2022).
 
     Every sequence loses as many spans of as many tokens: one shape for all batches. Where a span was, the input has a
     mark, and the answer has it before the span's tokens: T5's own marks, or the mask token for all, since their order
@@ -137,7 +135,7 @@ class Spans(Objective):
         self, model: PreTrainedModel, ids: torch.Tensor, generator: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The answers' tokens'."""
-        given, answers = take_out(ids, self.share, self._marks(ids), self.tokenizer.eos_token_id, generator)
+        given, answers = take_out(ids, self.share, self.span, self._marks(ids), self.tokenizer.eos_token_id, generator)
         decoder = getattr(model, "module", model).prepare_decoder_input_ids_from_labels(answers)
         scores = token_scores(model, {"input_ids": given, "decoder_input_ids": decoder, "use_cache": False}, answers)
         return scores, answers[answers != IGNORED]
@@ -153,15 +151,16 @@ OBJECTIVES: dict[Kind, type[Objective]] = {"mlm": Masked, "causal": Causal, "spa
 
 
 def take_out(
-    ids: torch.Tensor, share: float, marks: torch.Tensor, end: int, generator: torch.Generator | None = None
+    ids: torch.Tensor, share: float, span: int, marks: torch.Tensor, end: int, generator: torch.Generator | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sequences without some spans, and the spans; shapes (batch, kept + spans) and (batch, taken + spans + 1).
 
-    Lengths of the spans and of what is between them are drawn evenly among all that have the same sums.
+    Lengths of the spans, `span` tokens on average, and of what is between them are drawn evenly among all that have the
+    same sums.
     """
     batch, length = ids.shape
     taken = max(1, round(share * length))
-    spans = min(max(1, round(taken / SPAN)), length - taken, len(marks))
+    spans = min(max(1, round(taken / span)), length - taken, len(marks))
     outside = _parts(batch, length - taken, spans, generator, ids.device)
     inside = _parts(batch, taken, spans, generator, ids.device)
     both = torch.stack([outside, inside], dim=2).flatten(1)

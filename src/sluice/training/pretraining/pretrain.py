@@ -57,7 +57,7 @@ def pretrain(
     trainer = make_trainer(model, objective, train, held_out, settings, folder / CHECKPOINTS, log)
     checkpoint = newest_whole(folder / CHECKPOINTS)
     start = time.perf_counter()
-    with quickened(model):
+    with quickened(model, settings.precision):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - start
     shutil.rmtree(folder / MODEL, ignore_errors=True)  # what a killed call left

@@ -35,6 +35,8 @@ class Pretrain(Loop):
     """Tokens in a sequence; a model that takes fewer (`task.max_length`) gets fewer."""
     mask_share: float = Field(0.3, gt=0, le=0.9)
     """Share of the tokens that are hidden or taken out and have to be guessed; causal: all are."""
+    span: int = Field(3, ge=1)
+    """spans: mean tokens of a run that is taken out."""
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     evaluations: int = Field(5, ge=1)
