@@ -64,10 +64,10 @@ check: $(READY) ## lint, types, the import contract, every configuration
 	@$(VENV)/bin/pytest -q tests/code/test_conf.py
 
 test: $(READY) ## offline, without root: all but the few tests that take minutes each
-	@$(VENV)/bin/pytest --numprocesses 2 --dist loadfile -m "not thorough" $(ARGS)
+	@$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not thorough" $(ARGS)
 
 test-all: $(READY) ## every test, as CI runs them: twenty kills, PostgreSQL, every command of the documents
-	@$(VENV)/bin/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(READY) ## the tests that need no training and no server
 	@$(VENV)/bin/pytest -m "not slow" $(ARGS)

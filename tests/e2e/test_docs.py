@@ -46,6 +46,7 @@ ELSEWHERE = {
     "bench-pretrain": "people: it takes hours",
     "bench-index": "people: it takes minutes",
     "bench-near": "people: it takes minutes",
+    "bench-large": "people: it takes minutes",
 }
 """Commands that are not run here, and what runs them."""
 SMALL = {

@@ -84,6 +84,7 @@ def test_a_clean_up_keeps_what_decisions_rest_on(moved):
 
 @pytest.mark.thorough
 def test_a_clean_up_and_a_backup_beside_a_training_harm_neither(moved, tmp_path):
+    moved("relocate")  # where only thorough tests run, nobody has
     with training(moved, *LONG) as process:
         wait_for_checkpoint(moved, process)
         age(moved.root / "work", 40)
