@@ -24,7 +24,10 @@ def resolve_precision(precision: Precision) -> Format:
 
 
 def autocast(precision: Precision, device: str) -> torch.autocast:
-    """What the model is called in: bf16 where that is the format; fp16 is Trainer's affair, which scales gradients."""
+    """What the model is called in: bf16 where that is the format; fp16 is Trainer's affair, which scales gradients.
+
+    Trainer's own for bf16 would widen the scores of a whole vocabulary to float32 on their way out.
+    """
     import torch
 
     return torch.autocast(device, torch.bfloat16, resolve_precision(precision) == "bf16")

@@ -65,10 +65,7 @@ class FineTuner(Trainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The task's loss of the task's scores.
-
-        In our own autocast: Trainer's for bf16 would widen the scores of a whole vocabulary to float32.
-        """
+        """The task's loss of the task's scores."""
         targets = inputs.pop("labels")
         with autocast(self.settings.precision, self.args.device.type):
             scores = self.task.scores(model, inputs, targets)

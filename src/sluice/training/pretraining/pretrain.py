@@ -37,7 +37,6 @@ def pretrain(
     from transformers import set_seed
 
     from sluice.training.arguments import check_choices
-    from sluice.training.attention import quickened
     from sluice.training.checkpoints import newest_whole, step
     from sluice.training.pretraining.objectives import OBJECTIVES
     from sluice.training.pretraining.tokens import HELD, TRAIN, end_of, tokenize
@@ -57,8 +56,7 @@ def pretrain(
     trainer = make_trainer(model, objective, train, held_out, settings, folder / CHECKPOINTS, log)
     checkpoint = newest_whole(folder / CHECKPOINTS)
     start = time.perf_counter()
-    with quickened(model, settings.precision):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - start
     shutil.rmtree(folder / MODEL, ignore_errors=True)  # what a killed call left
     model.save_pretrained(folder / MODEL)

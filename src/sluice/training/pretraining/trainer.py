@@ -13,6 +13,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
 from sluice.training.arguments import arguments, checkpoint_interval
+from sluice.training.attention import quickened
 from sluice.training.keeper import Keeper
 from sluice.training.precision import autocast, resolve_precision
 from sluice.training.pretraining.objectives import Objective
@@ -34,8 +35,13 @@ class PreTrainer(Trainer):
         self.model_accepts_loss_kwargs = False  # the loss is a plain mean
 
     def autocast(self) -> torch.autocast:
-        """Not Trainer's own for bf16: that would widen the whole vocabulary's scores to float32 on their way out."""
+        """What the model is called in."""
         return autocast(self.settings.precision, self.args.device.type)
+
+    def train(self, *args: Any, **options: Any) -> Any:
+        """Learn, attention and dropout being ours as long."""
+        with quickened(self.accelerator.unwrap_model(self.model), self.settings.precision):
+            return super().train(*args, **options)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
         draws = self.args.max_steps * self.args.train_batch_size * self.args.world_size
