@@ -15,17 +15,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+LONGEST = 1024
+"""Tokens that an answer may have; a text as many, or more where `max_length` says so."""
+
+
 class EncoderDecoder(FromScratch):
-    """T5 1.1 (Raffel et al. 2020, Shazeer 2020) with tied embeddings, at a size that trains on a laptop."""
+    """The Transformer (Vaswani et al. 2017) normalised before each block, as Pegasus has it (Zhang et al. 2020)."""
 
     architecture: ClassVar[Architecture | None] = "encoder_decoder"
 
-    decoder_layers: int = Field(2, ge=1)
+    decoder_layers: int = Field(3, ge=1)
+    feed_forward: int = Field(1024, ge=8)
     dropout: float = Field(0.1, ge=0, lt=1)
     """Share of activations dropped."""
 
     def tokenizer(self, texts: Iterable[str], max_length: int) -> PreTrainedTokenizerBase:
-        """Byte-level BPE, trained on the texts; a text has an end and no beginning, as T5 has it."""
+        """Byte-level BPE, trained on the texts; a text has an end and no beginning, as in T5 and Pegasus."""
         tokenizer = byte_level_bpe(texts, self.vocabulary, max_length, lowercase=self.lowercase, opening=False)
         tokenizer.eos_token = tokenizer.sep_token
         return tokenizer
@@ -37,29 +42,27 @@ class EncoderDecoder(FromScratch):
         tokenizer: PreTrainedTokenizerBase,
         ids: Sequence[Sequence[int]],
     ) -> PreTrainedModel:
-        """New weights, drawn from torch's seed.
+        """New weights, drawn from torch's seed; embeddings are as long as the positions that are added to them."""
+        import torch
+        from transformers import PegasusConfig
 
-        T5's own embeddings have a deviation of 1, and what is read off them is scaled down: made for an optimizer that
-        takes steps in proportion to a weight's size. Adam's are as long everywhere, and learnt nothing from context in
-        a thousand steps. So embeddings begin as small as in a decoder, and nothing is scaled.
-        """
-        from transformers import T5Config
-
-        config = T5Config(
+        config = PegasusConfig(
             vocab_size=len(tokenizer),
             d_model=self.hidden,
-            d_kv=self.hidden // self.heads,
-            d_ff=self.feed_forward,
-            num_layers=self.layers,
-            num_decoder_layers=self.decoder_layers,
-            num_heads=self.heads,
-            dropout_rate=self.dropout,
-            feed_forward_proj="gated-gelu",
+            encoder_layers=self.layers,
+            decoder_layers=self.decoder_layers,
+            encoder_attention_heads=self.heads,
+            decoder_attention_heads=self.heads,
+            encoder_ffn_dim=self.feed_forward,
+            decoder_ffn_dim=self.feed_forward,
+            max_position_embeddings=max(LONGEST, tokenizer.model_max_length),
+            dropout=self.dropout,
+            scale_embedding=True,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
             decoder_start_token_id=tokenizer.pad_token_id,
-            scale_decoder_outputs=False,
+            forced_eos_token_id=None,  # an answer that was cut is said to be
         )
         model: PreTrainedModel = model_class.from_config(config)
-        model.get_input_embeddings().weight.data.mul_(self.hidden**-0.5)
+        torch.nn.init.normal_(model.get_input_embeddings().weight, std=self.hidden**-0.5)
         return model

@@ -24,7 +24,7 @@ class FromScratch(ModelSpec, ABC):
     """Of an encoder-decoder, those of the encoder."""
     heads: int = Field(4, ge=1)
     feed_forward: int = Field(512, ge=8)
-    """Width inside the gated feed-forward blocks."""
+    """Width inside the feed-forward blocks; those of encoders and decoders are gated."""
 
     def fingerprint(self) -> str:
         """The configuration is all there is."""

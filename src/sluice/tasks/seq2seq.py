@@ -111,6 +111,9 @@ class Seq2Seq(Task):
         """Token ids of what is written, shape (batch, length)."""
         asked = options.model_dump(exclude_none=True)
         choices = {"max_new_tokens": self.max_new_tokens, "num_beams": self.num_beams, **asked}
+        places = getattr(model.config, "max_position_embeddings", None)
+        if places:  # of some models, one an answer's token
+            choices["max_new_tokens"] = min(choices["max_new_tokens"], places)
         return model.generate(**batch, do_sample=False, **choices)
 
     def read(self, raw: Any, encoded: Encoded, tokenizer: Tokenizer) -> Written:
