@@ -23,7 +23,7 @@ from sluice.data.prepare import load
 from sluice.models.decoder import Decoder
 from sluice.tasks.chat import Chat
 from sluice.training.bundle import SHARD
-from sluice.training.lora import adapted
+from sluice.training.lora import adapted, merged
 from sluice.training.loss import loss_of
 from sluice.training.memory import check_memory
 from sluice.training.precision import resolve_precision
@@ -74,12 +74,12 @@ def large(root: str, steps: int, batch: int) -> None:
         trainer.callback_handler.callbacks = [*trainer.callback_handler.callbacks[:1], clock]
         trainer.train()
         learnt = sum(one.numel() for one in trainer.model.parameters() if one.requires_grad)
-        most, merged = held(), trainer.model.merge_and_unload()
-        merged.save_pretrained(Path(kept) / "model", max_shard_size=SHARD)
+        most, made = held(), merged(trainer.model)
+        made.save_pretrained(Path(kept) / "model", max_shard_size=SHARD)
         shards = json.loads((Path(kept) / "model" / "model.safetensors.index.json").read_text())["weight_map"]
         opened = AutoModelForCausalLM.from_pretrained(Path(kept) / "model")
         same = all(
-            torch.equal(one.cpu(), other) for one, other in zip(merged.parameters(), opened.parameters(), strict=True)
+            torch.equal(one.cpu(), other) for one, other in zip(made.parameters(), opened.parameters(), strict=True)
         )
     count = sum(one.numel() for one in opened.parameters())
     tokens = clock.rate() * batch * statistics.mean(map(len, rows.ids))

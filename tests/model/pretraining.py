@@ -44,7 +44,7 @@ def opened(folder: Path):
 
 
 def weights(model) -> np.ndarray:
-    return np.concatenate([parameter.detach().numpy().ravel() for parameter in model.parameters()])
+    return np.concatenate([parameter.detach().cpu().numpy().ravel() for parameter in model.parameters()])
 
 
 KILLED = {"max_steps": 60, "evaluations": 12}

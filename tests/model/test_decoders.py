@@ -16,6 +16,7 @@ from sluice.tasks.generation import CausalLM, GenerationOptions
 from sluice.tasks.packing import Packing
 from sluice.tasks.task import IGNORED
 from sluice.training.attention import keeps_rows_apart, quickened
+from sluice.training.precision import autocast
 from tests.model.learning import learn
 
 CHAT, PLAIN = Chat(max_length=40, max_new_tokens=8), CausalLM(max_length=40, max_new_tokens=8)
@@ -128,6 +129,28 @@ def test_gradients_of_rows_side_by_side_are_those_of_padded_rows():
     assert torch.allclose(*found, rtol=1e-3, atol=1e-4 * found[0].abs().max().item())
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_takes_rows_side_by_side_at_once():
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("llama", **SMALL | {"hidden_size": 64}, num_key_value_heads=2, intermediate_size=64)
+    model = AutoModelForCausalLM.from_config(config).cuda()
+    lengths = [100, 1, 37]
+    ids = torch.randint(0, 100, (1, sum(lengths)), device="cuda")
+    positions = torch.cat([torch.arange(length, device="cuda") for length in lengths]).unsqueeze(0)
+    found = []
+    for precision in ("fp32", "bf16"):  # a kernel for all rows by bf16, one call a row by fp32
+        model.zero_grad()
+        with quickened(model, precision, by_row=True), autocast(precision, "cuda"):
+            logits = model(input_ids=ids, position_ids=positions, use_cache=False).logits[0]
+        loss = torch.nn.functional.cross_entropy(logits[:-1].float(), ids[0, 1:])
+        loss.backward()
+        gradients = torch.cat([one.grad.flatten() for one in model.parameters()])
+        found.append((loss.item(), gradients))
+    (exact, wanted), (quick, gradients) = found
+    assert quick == pytest.approx(exact, rel=1e-3)
+    assert (gradients - wanted).norm() < 0.03 * wanted.norm()
+
+
 def test_only_answers_have_targets():
     rows = make_rows(4)
     tokenizer = SPEC.tokenizer(CHAT.corpus(rows), CHAT.max_length)
@@ -209,8 +232,9 @@ def test_plain_text_is_weighed_and_continued(tmp_path: Path):
     assert said.text == "there"
 
 
-def test_adapters_are_merged(tmp_path: Path):
-    bundle = learnt(CHAT, make_rows, tmp_path, lora={"rank": 4}, epochs=1)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_adapters_are_merged(tmp_path: Path, precision: str):
+    bundle = learnt(CHAT, make_rows, tmp_path, lora={"rank": 4}, epochs=1, precision=precision)
     assert not list(bundle.glob("adapter*"))
     (said,) = Predictor(bundle, TorchEngine()).predict(["the old mill"]).results
     assert said.text

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from sluice.errors import UserError
 from sluice.models.checkpoint import Checkpoint
@@ -11,7 +12,7 @@ from sluice.models.encoder import Encoder
 from sluice.tasks.chat import Chat
 from sluice.tasks.classification import Classification
 from sluice.training import memory
-from sluice.training.lora import adapted
+from sluice.training.lora import adapted, merged, narrow
 from sluice.training.rows import Rows
 from sluice.training.settings import Lora, Train
 
@@ -41,7 +42,22 @@ def test_adapters_are_counted_as_peft_makes_them():
     tokenizer = SPEC.tokenizer(TEXTS, 32)
     model = adapted(SPEC.model(TASK.model_class(), [], tokenizer, []), Lora(rank=4))
     made = sum(one.numel() for one in model.parameters() if one.requires_grad)
-    assert need(SPEC, lora=Lora(rank=4)).learning == 12 * made
+    told = need(SPEC, lora=Lora(rank=4), precision="bf16")
+    assert told.learning == 12 * made
+    narrow(model, "bf16")
+    assert told.weights == sum(one.numel() * one.element_size() for one in model.parameters())
+
+
+def test_adapters_are_added_in_full_precision():
+    tokenizer = SPEC.tokenizer(TEXTS, 32)
+    model = adapted(SPEC.model(TASK.model_class(), [], tokenizer, []), Lora(rank=4))
+    narrow(model, "bf16")
+    layer = model.base_model.model.model.layers[0].mlp.up_proj
+    layer.lora_B["default"].weight.data.normal_(std=1e-4)  # less than bf16 could add
+    wanted = layer.base_layer.weight.float() + layer.get_delta_weight("default")
+    found = merged(model).model.layers[0].mlp.up_proj.weight
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, wanted, atol=1e-8)
 
 
 def test_a_checkpoint_is_counted_by_its_configuration(tmp_path: Path):

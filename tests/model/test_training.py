@@ -65,7 +65,7 @@ def train(setting, folder: Path, spec=SPEC, log=None, **changes):
 
 
 def weights(fitted) -> np.ndarray:
-    return np.concatenate([p.detach().numpy().ravel() for p in fitted.model.parameters()])
+    return np.concatenate([p.detach().cpu().numpy().ravel() for p in fitted.model.parameters()])
 
 
 def test_the_first_loss_is_that_of_guessing(setting, tmp_path: Path):

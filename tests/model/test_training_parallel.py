@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sluice.data.prepare import prepare
 from sluice.data.sources.tabular import Files
@@ -20,7 +21,10 @@ from sluice.training.settings import Train
 from tests.conftest import REPOSITORY, make_rows
 from tests.model.test_training import SPEC, TASK, weights
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes need two GPUs, or none"),
+]
 LINEAGE = Lineage(data="", split="", config="", git="")
 SETTINGS = {
     "precision": "fp32",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
@@ -39,11 +41,8 @@ def _plain(
     if not _plain_wins(query, key, dropout):
         options["position_bias"] = position_bias
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **options)
-    shared = query.shape[1] // key.shape[1]
-    if shared > 1:
-        key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
-    kind = _format(query)
-    query, key, value = query.to(kind), key.to(kind), value.to(kind)
+    query, key, value = _alike(query, key, value)
+    kind = query.dtype
     with torch.autocast(query.device.type, enabled=False):
         scores = query * (query.shape[-1] ** -0.5 if scaling is None else scaling) @ key.transpose(2, 3)
         for added in (position_bias, attention_mask):
@@ -68,10 +67,14 @@ def _by_row(
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within each row of a batch of one sequence; a row begins where positions do.
 
-    A mask over the whole batch would cost the square of its tokens.
+    A mask over the whole batch would cost the square of its tokens. A GPU with flash attention takes all rows at once.
     """
-    starts = (position_ids[0] == 0).nonzero().flatten().tolist()
-    lengths = [end - start for start, end in zip(starts, [*starts[1:], query.shape[2]], strict=True)]
+    lengths, borders = _rows(position_ids)
+    if _flash_can(query, dropout):
+        query, key, value = (one[0].transpose(0, 1) for one in _alike(query, key, value))
+        most = max(lengths)
+        rows: Any = varlen_attn(query, key, value, borders, borders, most, most, scale=scaling, window_size=(-1, 0))
+        return rows.unsqueeze(0), None
     found = []
     split = (torch.split(one, lengths, 2) for one in (query, key, value))
     for asked, known, told in zip(*split, strict=True):
@@ -80,6 +83,28 @@ def _by_row(
             mask = torch.full((size, size), -torch.inf).triu(1)
         found.append(_plain(module, asked, known, told, mask, scaling, dropout, is_causal=mask is None)[0])
     return torch.cat(found, dim=1), None
+
+
+def _alike(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
+    """All three in the format that matrices are multiplied in, with as many heads."""
+    kind, shared = _format(query), query.shape[1] // key.shape[1]
+    if shared > 1:
+        key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
+    return [one.to(kind) for one in (query, key, value)]
+
+
+@lru_cache(maxsize=1)
+def _rows(position_ids: torch.Tensor) -> tuple[list[int], torch.Tensor]:
+    """Lengths of the rows, and their borders; every layer of a pass asks about the same tensor, a GPU waits once."""
+    starts = (position_ids[0] == 0).nonzero().flatten()
+    borders = torch.cat([starts, starts.new_tensor([position_ids.shape[1]])]).int()
+    return borders.diff().tolist(), borders
+
+
+def _flash_can(query: torch.Tensor, dropout: float) -> bool:
+    if not query.is_cuda or dropout or _format(query) == torch.float32:
+        return False
+    return torch.cuda.get_device_capability(query.device) >= (8, 0) and query.shape[-1] % 8 == 0
 
 
 def _plain_wins(query: torch.Tensor, key: torch.Tensor, dropout: float) -> bool:

@@ -46,7 +46,7 @@ def fit(
     log: Log,
 ) -> Fitted:
     """Train to the end, going on from `checkpoint` where there is one; checkpoints go to `folder`."""
-    from sluice.training.lora import adapted
+    from sluice.training.lora import adapted, merged
     from sluice.training.loss import loss_of
     from sluice.training.trainer import make_trainer
 
@@ -81,7 +81,7 @@ def fit(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     return Fitted(
-        model=trainer.model.merge_and_unload() if settings.lora else trainer.model,
+        model=merged(trainer.model) if settings.lora else trainer.model,
         steps=state.global_step,
         best=math.nan if state.best_metric is None else float(state.best_metric),
         resumed_from=step(checkpoint) if checkpoint else None,

@@ -10,6 +10,7 @@ import torch
 
 from sluice.errors import UserError
 from sluice.models.spec import ModelSpec
+from sluice.tasks.packing import Packing
 from sluice.tasks.task import IGNORED, Task
 from sluice.training.precision import resolve_precision
 from sluice.training.rows import Rows
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 WEIGHT, GRADIENT, ADAM = 4, 4, 8
-"""Bytes a parameter, of one that learns all three: weights are kept in float32."""
+"""Bytes a parameter, of one that learns all three: weights are read and learn in float32; those that stay are halved
+where they are multiplied in bf16."""
 KEPT, KEPT_RECOMPUTED = 140, 4
 """Bytes that a layer keeps for its backward pass, by token and unit of its width: 140 to 200 were measured for encoders
 and decoders of 256 and 512 units in float32, half of it in bf16 or fp16. What is refused must not fit for certain, so
 the least counts. With gradient checkpointing a layer keeps its input alone, and one layer all."""
 SCORES = 12
 """Bytes a score of the vocabulary: the score, its softmax and its gradient."""
+LAYERS = ("num_hidden_layers", "num_decoder_layers", "decoder_layers")
+"""What configurations call the number of layers; those of a decoder beside an encoder come to it."""
 WORTH_TELLING = 1 << 30
 
 
@@ -36,16 +40,19 @@ class Need:
     weights: int
     learning: int
     activations: int
+    reading: int
+    """Weights as they are read, before anything else is there; a GPU's are read elsewhere."""
 
     @property
     def total(self) -> int:
-        """All of them."""
-        return self.weights + self.learning + self.activations
+        """The most at a time."""
+        return max(self.reading, self.weights + self.learning + self.activations)
 
     def __str__(self) -> str:
         parts = {"weights": self.weights, "gradients and optimizer": self.learning, "activations": self.activations}
         told = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in parts.items())
-        return f"about {self.total / 2**30:.1f} GiB ({told})"
+        first = "to read the weights, then " if self.reading == self.total else ""
+        return f"about {self.total / 2**30:.1f} GiB ({first}{told})"
 
 
 def check_memory(
@@ -56,9 +63,11 @@ def check_memory(
     rows: Rows,
     settings: Train,
 ) -> Need:
-    """What the largest batch of rows takes. Raises UserError where that is more than is free."""
+    """What a batch of rows takes. Raises UserError where that is more than is free."""
     bare = spec.bare(task.model_class(), task.head(labels), tokenizer)
-    need = needed(bare, _largest(rows.lengths, settings), _largest(_scored(bare, rows), settings), settings)
+    drawn = isinstance(task.collator(tokenizer, bare, 1), Packing)
+    tokens, scored = (_together(sizes, settings.batch_size, drawn) for sizes in (rows.lengths, _scored(bare, rows)))
+    need = needed(bare, tokens, scored, settings)
     free = free_memory()
     if need.total > free:
         raise UserError(
@@ -75,19 +84,25 @@ def needed(bare: Any, tokens: int, scored: int, settings: Train) -> Need:
     parameters = sum(one.numel() for one in bare.parameters())
     learning = adapters(bare, settings.lora) if settings.lora else parameters
     config = bare.config.get_text_config()
-    layers = sum(getattr(config, name, 0) or 0 for name in ("num_hidden_layers", "num_decoder_layers"))
+    layers = sum(getattr(config, name, 0) or 0 for name in LAYERS)
     kept = KEPT + layers * KEPT_RECOMPUTED if settings.gradient_checkpointing else layers * KEPT
-    halved = 1 if resolve_precision(settings.precision) == "fp32" else 2
+    precision = resolve_precision(settings.precision)
+    halved = 1 if precision == "fp32" else 2
+    frozen = WEIGHT // 2 if precision == "bf16" else WEIGHT
     activations = tokens * config.hidden_size * kept // halved + scored * config.vocab_size * SCORES
     return Need(
-        weights=WEIGHT * (parameters + (learning if settings.lora else 0)),
+        weights=WEIGHT * learning + (frozen * parameters if settings.lora else 0),
         learning=(GRADIENT + ADAM) * learning,
         activations=activations,
+        reading=0 if torch.cuda.is_available() else WEIGHT * parameters,
     )
 
 
-def _largest(sizes: Sequence[int], settings: Train) -> int:
-    return sum(sorted(sizes, reverse=True)[: settings.batch_size])
+def _together(sizes: Sequence[int], batch: int, drawn: bool) -> int:
+    """Of a batch where any rows are drawn, or else of the one with the longest: those are grouped by length."""
+    if drawn:
+        return round(sum(sizes) / max(1, len(sizes)) * min(batch, len(sizes)))
+    return sum(sorted(sizes, reverse=True)[:batch])
 
 
 def _scored(bare: Any, rows: Rows) -> list[int]:

@@ -24,8 +24,12 @@ def spread(work: Work, count: int, folder: Path, log: Log) -> dict[str, Any]:
     The first one's figures come to `log` here. An error in any of them, or in `log`, ends all; so does the end of this
     process, however it comes.
     """
+    import torch
     from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < count:
+        raise UserError(f"train.processes={count}: each needs a GPU of its own, of which there are {gpus}")
     for name in (FIGURES, RESULT, MISTAKE):
         (folder / name).unlink(missing_ok=True)
     (folder / FIGURES).touch()

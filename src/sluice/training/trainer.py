@@ -19,6 +19,7 @@ from sluice.tasks.task import Task
 from sluice.training.arguments import arguments, checkpoint_interval
 from sluice.training.attention import keeps_rows_apart, quickened
 from sluice.training.keeper import Keeper
+from sluice.training.lora import narrow
 from sluice.training.precision import autocast, resolve_precision
 from sluice.training.reporter import Log, reporter
 from sluice.training.rows import Rows
@@ -100,6 +101,8 @@ def make_trainer(
     collator = task.collator(tokenizer, model, WIDTH)
     if isinstance(collator, Packing):
         collator = replace(collator, apart=keeps_rows_apart(model))
+    if settings.lora:
+        narrow(model, settings.precision)
     trainer = FineTuner(
         task,
         settings,
