@@ -34,9 +34,9 @@ crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
 register: ## the same as train
 tune: ## search for better settings on the validation rows; the best becomes conf/experiment/<name>-tuned.yaml
 predict: ## rows of any number through the champion: ARGS="input=rows.csv output=out.parquet"
-index: ## make documents searchable by the champion: ARGS="index.corpus='notes/*.md'"; the default are API docs
+index: ## make documents searchable by the champion: ARGS="name=apipairs index.corpus='notes/*.md'"; the default are API docs
 ask: ## a question answered from the documents of an index: ARGS="name=apipairs question='what does it return?'"
-search: ## ask the index: ARGS="query='find the shortest path' k=5"
+search: ## ask the index: ARGS="name=apipairs query='find the shortest path' k=5"
 promote: ## challenger through the gate; package it; move the champion alias
 package: ## build the Bento of a version: ARGS="version=3"
 rollback: ## champion back to the version before, or ARGS="version=3"
