@@ -105,7 +105,15 @@ WAYS = [
         "two of the old boat",
         lambda answer: answer["text"] == "about the boat",
         "summarize",
-        ("model.hidden=48", "model.layers=1", "model.decoder_layers=1", "model.heads=2", "model.feed_forward=64"),
+        (
+            "model.hidden=48",
+            "model.layers=1",
+            "model.decoder_layers=1",
+            "model.heads=2",
+            "model.feed_forward=64",
+            "model.dropout=0",
+            "train.learning_rate=3e-3",
+        ),
     ),
     Way(
         "translation",
@@ -114,7 +122,15 @@ WAYS = [
         "two of the old boat",
         lambda answer: answer["text"] == "this is all about the boat",
         "translate",
-        ("model.hidden=48", "model.layers=1", "model.decoder_layers=1", "model.heads=2", "model.feed_forward=64"),
+        (
+            "model.hidden=48",
+            "model.layers=1",
+            "model.decoder_layers=1",
+            "model.heads=2",
+            "model.feed_forward=64",
+            "model.dropout=0",
+            "train.learning_rate=3e-3",
+        ),
     ),
     Way(
         "chat",
@@ -173,7 +189,8 @@ def trained(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Wa
             file.write(json.dumps(line | {name: line[name].split("\n") for name in lists}) + "\n")
     house = House(tmp_path / "mlruns", rows, name="demo")
     learn = ["train.max_steps=250", "train.learning_rate=1e-2", "train.token_dropout=0", "train.label_smoothing=0"]
-    chosen = [f"task={way.task}", f"model={way.model}", "checks.max_near_duplicates=null", *way.more]
+    learn += way.more
+    chosen = [f"task={way.task}", f"model={way.model}", "checks.max_near_duplicates=null"]
     told = house("train", *chosen, *learn)
     assert "demo:1 is the challenger" in told
     told = house("promote", *chosen, *learn)
