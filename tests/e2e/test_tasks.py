@@ -65,6 +65,10 @@ def scored(count: int, seed: int = 0) -> dict[str, list[str]]:
 
 
 SMALL = ("model.hidden=48", "model.heads=2", "model.feed_forward=96", "model.layers=2")
+WRITER = (
+    "model.hidden=48", "model.layers=1", "model.decoder_layers=1", "model.heads=2", "model.feed_forward=64",
+    "model.dropout=0", "train.learning_rate=3e-3",
+)  # fmt: skip
 WAYS = [
     Way(
         "pair_classification",
@@ -105,15 +109,7 @@ WAYS = [
         "two of the old boat",
         lambda answer: answer["text"] == "about the boat",
         "summarize",
-        (
-            "model.hidden=48",
-            "model.layers=1",
-            "model.decoder_layers=1",
-            "model.heads=2",
-            "model.feed_forward=64",
-            "model.dropout=0",
-            "train.learning_rate=3e-3",
-        ),
+        WRITER,
     ),
     Way(
         "translation",
@@ -122,15 +118,7 @@ WAYS = [
         "two of the old boat",
         lambda answer: answer["text"] == "this is all about the boat",
         "translate",
-        (
-            "model.hidden=48",
-            "model.layers=1",
-            "model.decoder_layers=1",
-            "model.heads=2",
-            "model.feed_forward=64",
-            "model.dropout=0",
-            "train.learning_rate=3e-3",
-        ),
+        WRITER,
     ),
     Way(
         "chat",

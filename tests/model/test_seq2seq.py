@@ -7,6 +7,7 @@ import pytest
 
 from sluice.inference.engine import TorchEngine
 from sluice.inference.predictor import Predictor
+from sluice.models import encoder_decoder
 from sluice.models.encoder_decoder import EncoderDecoder
 from sluice.tasks.seq2seq import Seq2SeqOptions, Summarization
 from tests.model.learning import learn
@@ -73,6 +74,15 @@ def test_it_stops_where_it_is_told(predictor: Predictor):
     assert (beams.text, beams.finished, beams.truncated) == ("about the gate", True, False)
     (long,) = predictor.predict(["the old gate " * 30]).results
     assert long.truncated
+
+
+def test_no_more_is_written_than_the_model_has_places_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(encoder_decoder, "LONGEST", 8)
+    tokenizer = SPEC.tokenizer(TASK.corpus(make_rows(20)), 8)
+    model = SPEC.model(TASK.model_class(), [], tokenizer, []).eval()
+    model.generation_config.eos_token_id = None  # goes on for as long as it may
+    batch = tokenizer(["the old gate"], return_tensors="pt")
+    assert TASK.forward(model, dict(batch), Seq2SeqOptions(max_new_tokens=64)).shape == (1, 1 + 8)
 
 
 def test_others_open_it(learnt: Path):
