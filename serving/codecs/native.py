@@ -125,7 +125,7 @@ def _response(answer: Answer) -> Response:
     return Response(content.model_dump_json(), headers=headers, media_type="application/json")
 
 
-def _require_json(request: HttpRequest) -> None:
+async def _require_json(request: HttpRequest) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, "send the body as JSON, with the header Content-Type: application/json")
