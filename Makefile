@@ -8,8 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess pretrain finetune evaluate crossvalidate register tune predict index search ask promote \
-    package rollback history verify doctor relocate gc backup restore
+STAGES := train preprocess pretrain finetune evaluate crossvalidate compress register tune predict index search ask \
+    promote package rollback history verify doctor relocate gc backup restore
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ pretrain: ## up to: the model that has read unlabelled text: ARGS="pretrain=mlm"
 finetune: ## up to: the fine-tuned model
 evaluate: ## up to: figures beside the baselines and the champion
 crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
+compress: ## up to: faster forms of the model, held against it
 register: ## the same as train
 tune: ## search for better settings on the validation rows; the best becomes conf/experiment/<name>-tuned.yaml
 predict: ## rows of any number through the champion: ARGS="input=rows.csv output=out.parquet"

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.evaluate import TEST
 from pipelines.shared.session import Session
+from sluice.inference.engines.torch import reference
 from sluice.registry.runs import Run
 from sluice.registry.versions import CHAMPION, Version, fetch, lookup
 from sluice.workspace import Output
@@ -42,7 +43,7 @@ def _compare(session: Session, fitted: Output, evaluated: Output, champion: Vers
         return {"champion": str(champion), "margins": {}}
     rows = read_testset(evaluated.folder / TEST).rows
     found = beside(
-        fitted.folder / "bundle", folder, rows, engine=cfg.serve.engine, settings=cfg.evaluate, seed=cfg.seed
+        fitted.folder / "bundle", folder, rows, engine=reference(cfg.serve.engine), settings=cfg.evaluate, seed=cfg.seed
     )
     print(margins(f"{champion}, the champion", found["margins"]), flush=True)
     if found["seen"]:

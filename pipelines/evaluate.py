@@ -10,6 +10,7 @@ from pipelines import finetune, preprocess
 from pipelines.shared.entry import main
 from pipelines.shared.session import Session
 from sluice.config import Config
+from sluice.inference.engines.torch import reference
 from sluice.registry.runs import Run
 from sluice.workspace import Output
 
@@ -43,7 +44,7 @@ def run(session: Session, prepared: Output, fitted: Output, quiet: bool = False)
     cfg = session.cfg
     settings = cfg.evaluate.model_copy(update={"folds": None})  # cross-validation changes nothing here
     key = session.stage_key(
-        (settings, cfg.serve.engine, cfg.task),
+        (settings, reference(cfg.serve.engine), cfg.task),
         ("sluice.evaluation.measure",),
         cfg.seed,
         cfg.keep_texts,
@@ -61,7 +62,7 @@ def run(session: Session, prepared: Output, fitted: Output, quiet: bool = False)
 
         test = write_testset(prepared.folder, folder / TEST, cfg.task, settings.read_cases())
         validation = load(prepared.folder)["validation"].to_dict() if settings.abstain else None
-        predictor = Predictor(fitted.folder / "bundle", cfg.serve.engine)
+        predictor = Predictor(fitted.folder / "bundle", reference(cfg.serve.engine))
         record = measure(predictor, test, validation, settings, seed=cfg.seed, folder=folder, keep_texts=cfg.keep_texts)
         child.files(folder)
         child.dataset(cfg.data.name, prepared.record["split"], str(prepared.folder), "test")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines import compare, crossvalidate, evaluate, finetune, preprocess
+from pipelines import compare, compress, crossvalidate, evaluate, finetune, preprocess
 from pipelines.shared.entry import main
 from pipelines.shared.session import Session, named
 from sluice.config import Config
@@ -14,20 +14,28 @@ from sluice.registry.versions import CHALLENGER, Version, lookup
 from sluice.workspace import Output
 
 
-def run(session: Session, prepared: Output, fitted: Output, evaluated: Output, folded: Output | None = None) -> Version:
+def run(
+    session: Session,
+    prepared: Output,
+    fitted: Output,
+    evaluated: Output,
+    folded: Output | None = None,
+    compressed: Output | None = None,
+) -> Version:
     """The registered version; one that was deleted from MLflow since is registered again."""
     cfg = session.cfg
-    inputs = [cfg.name, session.store.identity, fitted.record["digest"], evaluated.key, folded and folded.key]
+    made = [evaluated.key, folded and folded.key, compressed and compressed.key]
+    inputs = [cfg.name, session.store.identity, fitted.record["digest"], *made]
     key = session.stage_key((cfg.task,), ("sluice.registry.versions",), *inputs)
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
-        return _register(session, prepared, fitted, evaluated, folded, key, folder, child)
+        return _register(session, prepared, fitted, evaluated, folded, compressed, key, folder, child)
 
     output = session.stage("register", key, build)
     version = lookup(session.store, cfg.name, output.record["version"])
     if version is None:
         session.workspace.forget(output)
-        return run(session, prepared, fitted, evaluated, folded)
+        return run(session, prepared, fitted, evaluated, folded, compressed)
     return version
 
 
@@ -37,11 +45,12 @@ def _register(
     fitted: Output,
     evaluated: Output,
     folded: Output | None,
+    compressed: Output | None,
     key: str,
     folder: Path,
     child: Run,
 ) -> dict[str, Any]:
-    from sluice.evaluation.report import markdown, markdown_of_folds
+    from sluice.evaluation.report import markdown, markdown_of_folds, markdown_of_forms
     from sluice.files import folder_digest, link_tree
     from sluice.inference.bundle import Bundle
     from sluice.registry.card import card
@@ -49,13 +58,16 @@ def _register(
 
     cfg, parent = session.cfg, session.parent
     bundle = folder / "bundle"
-    link_tree(fitted.folder / "bundle", bundle)
+    link_tree((compressed or fitted).folder / "bundle", bundle)
     plain = Bundle.read(bundle)
     lineage = plain.lineage.model_copy(update={"run": parent.id})
     measured = {name: evaluated.record[name] for name in ("metrics", "abstention")}
     described = Bundle.model_validate({**plain.model_dump(), "lineage": lineage, **measured})
     described.write(bundle)
-    results = "\n\n".join([markdown(evaluated.record), *([markdown_of_folds(folded.record)] if folded else [])])
+    parts = [markdown(evaluated.record)]
+    parts += [markdown_of_folds(folded.record)] if folded else []
+    parts += [markdown_of_forms(compressed.record)] if compressed else []
+    results = "\n\n".join(part for part in parts if part)
     text = card(cfg.name, described, prepared.record, fitted.record, results, evaluated.record)
     (bundle / "README.md").write_text(text, encoding="utf-8")
     digest = folder_digest(bundle)
@@ -77,9 +89,10 @@ def command(cfg: Config) -> None:
         crossvalidate.divide(session, prepared)  # its errors come before anything is trained
         fitted = finetune.run(session, prepared)
         evaluated = evaluate.run(session, prepared, fitted)
+        compressed = compress.run(session, prepared, fitted)
         folded = crossvalidate.run(session, prepared)
         compare.run(session, fitted, evaluated)
-        version = run(session, prepared, fitted, evaluated, folded)
+        version = run(session, prepared, fitted, evaluated, folded, compressed)
     if session.job:
         print(f"\n{version} is registered", flush=True)  # the end of the sweep says which is the challenger
     else:

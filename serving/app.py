@@ -5,35 +5,26 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from serving import pages
-from serving.codecs import native
+from serving.codecs import inference, native, openai
 from serving.core import Core
 from serving.errors import add_handlers
-from serving.metrics import Metrics, exposition
-from serving.middleware import BodyLimit, Guard, SafeHeaders
-from serving.slot import Slot
-from sluice.inference.settings import Serve
+from serving.metrics import exposition
+from serving.middleware import guarded
 
 
-def build(slot: Slot, settings: Serve) -> FastAPI:
-    """The application that answers from a loaded slot."""
-    app = FastAPI(
-        title=f"Sluice: {slot.description.id}",
-        version=str(slot.description.version),
-        docs_url=None,
-        redoc_url=None,
-    )
+def build(core: Core) -> ASGIApp:
+    """The application that answers from a table of models, guarded."""
+    ids = ", ".join(slot.description.id for slot in core.table.slots)
+    app = FastAPI(title=f"Sluice: {ids}", version="1", docs_url=None, redoc_url=None)
     add_handlers(app)
-    app.include_router(native.router(Core(slot, settings)))
-    app.include_router(pages.router(slot, native.route(slot)))
+    for codec in (native, openai, inference):
+        app.include_router(codec.router(core))
+    app.include_router(pages.router(core.table))
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(Guard, timeout_s=settings.timeout_s)
-    app.add_middleware(SafeHeaders)
-    app.add_middleware(Metrics, model=slot.description.id)
-    return app
+    return guarded(app, core.settings)
 
 
 async def _metrics() -> Response:

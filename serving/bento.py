@@ -15,8 +15,8 @@ from sluice.files import link_tree, write_json, write_text
 from sluice.registry.versions import public_version
 
 LIBRARIES = (
-    "bentoml", "fastapi", "filelock", "hydra-core", "numpy", "omegaconf", "prometheus-client", "pydantic",
-    "safetensors", "tokenizers", "torch", "transformers",
+    "bentoml", "fastapi", "filelock", "grpcio", "httptools", "hydra-core", "numpy", "omegaconf", "onnxruntime",
+    "prometheus-client", "protobuf", "pydantic", "safetensors", "tokenizers", "torch", "transformers", "uvloop",
 )  # fmt: skip
 """What the service imports, pinned at the versions that are installed here."""
 SEARCH = ("lancedb", "pyarrow")
@@ -53,12 +53,12 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
 
 
 def _assemble(stage: Path, repository: Path, slot: dict[str, Any], cfg: Config) -> None:
-    """Lay out what the Bento holds: `serving/`, `sluice/`, `bundle/`, perhaps `index/`, `slot.json`, `config.yaml`."""
+    """Lay out what the Bento holds: `serving/`, `sluice/`, `bundle/`, perhaps `index/`, `slots.json`, `config.yaml`."""
     for part in CODE:
         source = repository / part
         shutil.copytree(source, stage / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     link_tree(Path(slot["folder"]), stage / "bundle")
     if slot["index"]:
         link_tree(Path(slot["index"]), stage / "index")
-    write_json(stage / "slot.json", {**slot, "folder": "bundle", "index": "index" if slot["index"] else None})
+    write_json(stage / "slots.json", [{**slot, "folder": "bundle", "index": "index" if slot["index"] else None}])
     write_text(stage / "config.yaml", to_yaml(cfg))

@@ -3,66 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 
-from serving.metrics import TEXTS
+from serving.metrics import TEXTS, waiting
+from serving.refusals import NoIndexError, TooLargeError, UnreadableError
 from serving.slot import Slot, SlotDescription
-from sluice.inference.predictor import Prediction
+from serving.streams import Piece, Streams, Token
+from serving.table import Table
 from sluice.inference.settings import Serve
+from sluice.search.answers import AskOptions, answered, prompt_from
+from sluice.search.searcher import Found, Hit
+from sluice.tasks.task import Encoded
 
-
-class RefusalError(Exception):
-    """Why a request gets no answer, in the caller's words."""
-
-    type: ClassVar[str]
-
-    def __init__(self, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
-        """The field of the request that is at fault."""
-
-
-class ModelNotFoundError(RefusalError):
-    """The request names a model that is not served here."""
-
-    type = "model_not_found"
-
-
-class UnreadableError(RefusalError):
-    """A text is not what the task takes."""
-
-    type = "invalid_request"
-
-
-class TooLargeError(RefusalError):
-    """The request is beyond a limit."""
-
-    type = "too_large"
-
-
-class NoIndexError(RefusalError):
-    """A search where nothing has been made searchable."""
-
-    type = "no_index"
-
-
-class OverloadedError(RefusalError):
-    """Too many requests wait already."""
-
-    type = "overloaded"
+SHORT = 20_000
+"""Characters that are tokenized on the event loop, in some milliseconds; more go to another thread."""
 
 
 @dataclass(frozen=True)
 class Request:
     """What a codec asks: one text or more; `options` is the task's `Options`."""
 
+    verb: str
     texts: Sequence[str]
     options: BaseModel | None = None
     model: str | None = None
@@ -73,55 +40,145 @@ class Answer:
     """What a codec gives back: `results` are the task's `Result`, in the order of the texts."""
 
     slot: SlotDescription
-    results: list[BaseModel]
+    task: str
+    results: list[Any]
     tokens: int
+    """That were read of the texts."""
+    truncated: list[int] = field(default_factory=list)
+    """The texts that were longer than what was read of them, by their places."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A text that is being written."""
+
+    slot: SlotDescription
+    tokens: int
+    """Of the prompt."""
+    truncated: bool
+    pieces: AsyncGenerator[Piece, None]
 
 
 class Core:
-    """Answers requests from one slot, one prediction at a time, off the event loop."""
+    """Answers requests from a table of models."""
 
-    def __init__(self, slot: Slot, settings: Serve) -> None:
-        self.slot = slot
+    def __init__(self, table: Table, settings: Serve) -> None:
+        self.table = table
         self.settings = settings
-        self._thread = ThreadPoolExecutor(1, "predict")
-        self._places = threading.BoundedSemaphore(1 + settings.max_waiting)
 
     async def answer(self, request: Request) -> Answer:
-        """Predict, or raise a `RefusalError`. Cancelled while it waits, a request is never computed."""
-        return await self._run(request, self.slot.predictor.predict, request.options)
+        """The task's results, or a `RefusalError`. Cancelled while it waits, a request is never computed."""
+        return await self.answer_from(self.table.asked(request.verb, request.model), request)
+
+    async def answer_from(self, slot: Slot, request: Request) -> Answer:
+        """The same from a slot that the codec has found."""
+        encoded = await self._encode(slot, request)
+        options = request.options or slot.texts.task.Options()
+        with waiting(slot.description.id, len(encoded)):
+            outputs = await slot.runner.compute(encoded, options)
+        results = slot.texts.decode(request.texts, outputs, options)
+        return self._told(slot, encoded, results)
 
     async def search(self, request: Request, k: int) -> Answer:
-        """The `k` best documents for each text, under the same limits."""
-        if self.slot.searcher is None:
+        """The `k` best documents for each text."""
+        return await self._search(self.table.asked("search", request.model), request, k)
+
+    async def ask(self, request: Request, options: AskOptions) -> Answer:
+        """An answer to each text from the documents of an index, by a model that writes."""
+        finds = self.table.asked("search", options.search)
+        writes = self.table.writing(request.model)
+        _, hits = await self._hits(finds, request, options.passages)
+        prompts = [prompt_from(text, own, options.passage_words) for text, own in zip(request.texts, hits, strict=True)]
+        written = await self.answer_from(writes, replace(request, texts=[prompt.text for prompt in prompts]))
+        results = [
+            answered(one.text, own, prompt.shown)
+            for one, own, prompt in zip(written.results, hits, prompts, strict=True)
+        ]
+        return replace(written, task="ask", results=results)
+
+    async def stream(self, slot: Slot, request: Request, logprobs: bool = False) -> Stream:
+        """One text as it is written; all at once where the slot's engine only runs whole batches.
+
+        The caller closes `pieces`, and keeps the time.
+        """
+        (encoded,) = await self._encode(slot, request)
+        options = request.options or slot.texts.task.Options()
+        TEXTS.labels(slot.description.id).inc()
+        pieces = (
+            slot.runner.write(encoded, options, logprobs)
+            if isinstance(slot.runner, Streams)
+            else _at_once(slot, request, encoded, options)
+        )
+        return Stream(slot.description, len(encoded.ids), encoded.cut, _waited_for(slot, pieces))
+
+    def alive(self) -> bool:
+        """Whether every model still answers."""
+        return all(slot.runner.alive() for slot in self.table.slots)
+
+    async def warm(self) -> None:
+        """Let every model answer once, so that no caller waits for a first time."""
+        for slot in self.table.slots:
+            task = slot.texts.task
+            outputs = await slot.runner.compute(slot.texts.encode([task.example]), task.Options())
+            if slot.searcher:
+                await asyncio.to_thread(slot.searcher.near, np.stack(outputs).astype(np.float32), 1)
+
+    async def _search(self, slot: Slot, request: Request, k: int) -> Answer:
+        encoded, hits = await self._hits(slot, request, k)
+        return self._told(slot, encoded, [Found(hits=own) for own in hits])
+
+    async def _hits(self, slot: Slot, request: Request, k: int) -> tuple[list[Encoded], list[list[Hit]]]:
+        if slot.searcher is None:
             raise NoIndexError(
-                f"{self.slot.description.id} has no index to search in. Make one, then start the service again: "
-                f'make index ARGS="name={self.slot.description.name} version={self.slot.description.version}"'
+                f"{slot.description.id} has no index to search in. Make one, then start the service again: "
+                f'make index ARGS="name={slot.description.name} version={slot.description.version}"'
             )
-        return await self._run(request, self.slot.search, k)
+        encoded = await self._encode(slot, request)
+        with waiting(slot.description.id, len(encoded)):
+            vectors = await slot.runner.compute(encoded, slot.texts.task.Options())
+        return encoded, await asyncio.to_thread(slot.searcher.near, np.stack(vectors).astype(np.float32), k)
 
-    async def _run(self, request: Request, work: Callable[..., Prediction], option: Any) -> Answer:
-        slot = self.slot
-        self._check(request, slot)
-        if not self._places.acquire(blocking=False):
-            raise OverloadedError("too many requests are waiting; try again in a moment")
-        future = self._thread.submit(work, request.texts, option)
-        future.add_done_callback(lambda _: self._places.release())
-        prediction = await asyncio.wrap_future(future)
-        TEXTS.labels(slot.description.id).inc(len(request.texts))
-        return Answer(slot.description, prediction.results, prediction.tokens)
+    async def _encode(self, slot: Slot, request: Request) -> list[Encoded]:
+        """The texts as the model reads them, once they are found to be within the limits."""
+        texts, settings = request.texts, self.settings
+        if len(texts) > settings.max_texts:
+            raise TooLargeError(f"{len(texts)} texts; at most {settings.max_texts} fit in a request", "input")
+        longest = max(map(len, texts))
+        if longest > settings.max_characters:
+            raise TooLargeError(f"a text has {longest} characters; at most {settings.max_characters} are read", "input")
+        for text in texts:
+            if told := slot.texts.task.refusal(text):
+                raise UnreadableError(told, "input")
+        encoded = (
+            slot.texts.encode(texts)
+            if longest * len(texts) <= SHORT or sum(map(len, texts)) <= SHORT
+            else await asyncio.to_thread(slot.texts.encode, texts)
+        )
+        if settings.too_long == "refuse" and (cut := [at for at, one in enumerate(encoded) if one.cut]):
+            raise TooLargeError(
+                f"text {cut[0] + 1} has more tokens than {slot.description.id} reads: "
+                f"{slot.texts.task.max_length}, special ones included",
+                "input",
+            )
+        return encoded
 
-    def _check(self, request: Request, slot: Slot) -> None:
-        if request.model is not None and not slot.description.answers_to(request.model):
-            raise ModelNotFoundError(f"this service has {slot.description.id}, not '{request.model}'", "model")
-        if len(request.texts) > self.settings.max_texts:
-            raise TooLargeError(
-                f"{len(request.texts)} texts; at most {self.settings.max_texts} fit in a request", "input"
-            )
-        longest = max(map(len, request.texts))
-        if longest > self.settings.max_characters:
-            raise TooLargeError(
-                f"a text has {longest} characters; at most {self.settings.max_characters} are read", "input"
-            )
-        task = slot.predictor.task
-        if told := next(filter(None, map(task.refusal, request.texts)), None):
-            raise UnreadableError(told, "input")
+    def _told(self, slot: Slot, encoded: list[Encoded], results: Sequence[BaseModel]) -> Answer:
+        TEXTS.labels(slot.description.id).inc(len(encoded))
+        tokens = sum(len(one.ids) for one in encoded)
+        cut = [at for at, one in enumerate(encoded) if one.cut]
+        return Answer(slot.description, slot.texts.task.name, list(results), tokens, cut)
+
+
+async def _waited_for(slot: Slot, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    with waiting(slot.description.id, 1):
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+
+async def _at_once(slot: Slot, request: Request, encoded: Encoded, options: BaseModel) -> AsyncGenerator[Piece, None]:
+    outputs = await slot.runner.compute([encoded], options)
+    result: Any = slot.texts.decode(request.texts, outputs, options)[0]
+    text, finished = result.text, result.finished
+    ids = slot.texts.tokenizer(text, add_special_tokens=False)["input_ids"]
+    yield Piece(text, tuple(Token(slot.texts.tokenizer.decode(one), None) for one in ids), finished)

@@ -1,4 +1,4 @@
-"""Every error over HTTP has one shape: `{"error": {"type", "message", "param"}}`."""
+"""Every error over HTTP: one shape of our own, and those of the protocols that have another."""
 
 from __future__ import annotations
 
@@ -14,22 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.core import (
-    ModelNotFoundError,
-    NoIndexError,
-    OverloadedError,
-    RefusalError,
-    TooLargeError,
-    UnreadableError,
-)
+from serving.refusals import OverloadedError, RefusalError
 
-STATUS: dict[type[RefusalError], int] = {
-    ModelNotFoundError: 404,
-    NoIndexError: 404,
-    TooLargeError: 413,
-    UnreadableError: 422,
-    OverloadedError: 429,
-}
+OPENAI = ("/v1/chat/", "/v1/completions", "/v1/embeddings")
+INFERENCE = ("/v2",)
 TYPES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -55,43 +43,57 @@ class ErrorBody(BaseModel):
 
 
 def error_response(
-    status: int, message: str, param: str | None = None, headers: Mapping[str, str] | None = None
+    path: str, status: int, message: str, param: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An error whose type follows from its status."""
-    return _render(status, TYPES.get(status, "invalid_request"), message, param, headers)
+    return _render(path, status, TYPES.get(status, "invalid_request"), message, param, headers)
+
+
+def refusal_response(path: str, refusal: RefusalError) -> Response:
+    """What the core refuses."""
+    headers = {"Retry-After": "1"} if isinstance(refusal, OverloadedError) else None
+    return _render(path, refusal.status, refusal.type, refusal.message, refusal.param, headers)
+
+
+def error_body(path: str, kind: str, message: str, param: str | None) -> dict[str, Any]:
+    """An error in the shape of the protocol that the path belongs to."""
+    if path.startswith(INFERENCE):
+        return {"error": message}
+    detail = {"type": kind, "message": message, "param": param}
+    return {"error": {**detail, "code": kind} if path.startswith(OPENAI) else detail}
 
 
 def _render(
-    status: int, kind: str, message: str, param: str | None, headers: Mapping[str, str] | None = None
+    path: str, status: int, kind: str, message: str, param: str | None, headers: Mapping[str, str] | None = None
 ) -> Response:
     # json.dumps escapes what is not ASCII: a lone surrogate in a caller's words cannot be written as UTF-8.
-    body = json.dumps({"error": {"type": kind, "message": message, "param": param}})
+    body = json.dumps(error_body(path, kind, message, param))
     return Response(body, status, headers, media_type="application/json")
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Give every exception that a route may raise the one shape."""
+    """Give every exception that a route may raise its shape."""
     app.add_exception_handler(RefusalError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
 
-def _refused(_: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusalError)
-    headers = {"Retry-After": "1"} if isinstance(error, OverloadedError) else None
-    return _render(STATUS[type(error)], error.type, error.message, error.param, headers)
+    return refusal_response(request.url.path, error)
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = error.detail or HTTPStatus(error.status_code).phrase
-    return error_response(error.status_code, message, headers=error.headers)
+    return error_response(request.url.path, error.status_code, message, headers=error.headers)
 
 
-def _invalid(_: Request, error: Exception) -> Response:
+def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
     if first["type"] == "json_invalid":
-        return error_response(400, f"the body is not JSON: {first['ctx']['error']} at {first['loc'][-1]}")
+        return error_response(request.url.path, 400, f"the body is not JSON: {first['ctx']['error']}")
     param = ".".join(str(step) for step in first["loc"][1:]) or None
-    return error_response(422, first["msg"].removeprefix("Value error, "), param)
+    status = 400 if request.url.path.startswith(OPENAI) else 422
+    return error_response(request.url.path, status, first["msg"].removeprefix("Value error, "), param)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,14 +20,18 @@ SECONDS = Histogram(
 )
 TEXTS = Counter("sluice_texts", "Texts predicted.", ["model"])
 RUNNING = Gauge("sluice_requests_in_progress", "Requests being answered.", multiprocess_mode="livesum")
+WAITING = Gauge(
+    "sluice_texts_in_progress", "Texts that wait or are being computed.", ["model"], multiprocess_mode="livesum"
+)
+VERSION = b"x-model-version"
+"""The header in which answers say which model they are of."""
 
 
 class Metrics:
     """Counts and times every request by its route's template, so that a caller cannot invent label values."""
 
-    def __init__(self, app: ASGIApp, model: str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.model = model
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note its status and duration."""
@@ -32,22 +39,53 @@ class Metrics:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        status = 500
+        status, model = 500, ""
 
         async def note(message: Message) -> None:
-            nonlocal status
+            nonlocal status, model
             if message["type"] == "http.response.start":
                 status = message["status"]
+                model = next((value.decode() for name, value in message["headers"] if name == VERSION), "")
             await send(message)
 
         try:
             with RUNNING.track_inprogress():
                 await self.app(scope, receive, note)
         finally:
-            # Where no route of ours matched, what stands here is BentoML's mount, whose path is empty.
-            route = getattr(scope.get("route"), "path", "") or "other"
-            REQUESTS.labels(self.model, route, status).inc()
-            SECONDS.labels(self.model, route).observe(time.perf_counter() - start)
+            route = getattr(scope.get("route"), "path", "other")
+            REQUESTS.labels(model, route, status).inc()
+            SECONDS.labels(model, route).observe(time.perf_counter() - start)
+
+
+@contextmanager
+def waiting(model: str, texts: int) -> Iterator[None]:
+    """Count texts as long as somebody waits for them."""
+    gauge = WAITING.labels(model)
+    gauge.inc(texts)
+    try:
+        yield
+    finally:
+        gauge.dec(texts)
+
+
+@dataclass
+class Counted:
+    """How a call ended."""
+
+    model: str = ""
+    status: str = "CANCELLED"
+
+
+@contextmanager
+def counted(route: str) -> Iterator[Counted]:
+    """Count and time a call that does not come over HTTP."""
+    start, counts = time.perf_counter(), Counted()
+    try:
+        with RUNNING.track_inprogress():
+            yield counts
+    finally:
+        REQUESTS.labels(counts.model, route, counts.status).inc()
+        SECONDS.labels(counts.model, route).observe(time.perf_counter() - start)
 
 
 def exposition() -> bytes:

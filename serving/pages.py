@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,24 +14,37 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from serving.slot import Slot
+from serving.table import Table
 
 FILES = Path(__file__).parent / "playground"
 
 
-def router(slot: Slot, route: str) -> APIRouter:
+def router(table: Table) -> APIRouter:
     """The pages, and the files that they load."""
     routes = APIRouter(include_in_schema=False)
+    first = table.slots[0]
     values = {
-        "model": slot.description.id,
-        "task": slot.description.task,
-        "example": slot.predictor.task.example,
-        "route": route,
-        "verb": route.rsplit("/", 1)[-1].capitalize(),
+        "model": first.description.id,
+        "task": first.description.task,
+        "example": first.texts.task.example,
+        "verb": first.texts.task.verb.capitalize(),
+        "models": json.dumps([_shown(slot) for slot in table.slots]),
     }
     for path, name in {"/": "index.html", "/docs": "docs.html"}.items():
         routes.add_api_route(path, _page(FILES / name, values))
     routes.add_api_route("/assets/{name}", _assets())
     return routes
+
+
+def _shown(slot: Slot) -> dict[str, str]:
+    task = slot.texts.task
+    return {
+        "id": slot.description.id,
+        "task": slot.description.task,
+        "route": f"/v1/{task.verb}",
+        "verb": task.verb.capitalize(),
+        "example": task.example,
+    }
 
 
 def _page(path: Path, values: dict[str, str]) -> Callable[[], Awaitable[Response]]:
@@ -45,7 +59,7 @@ def _page(path: Path, values: dict[str, str]) -> Callable[[], Awaitable[Response
 
 def _assets() -> Callable[[str], Awaitable[Response]]:
     swagger = _swagger_folder()
-    files = [FILES / name for name in ("style.css", "script.js", "docs.js", "icon.svg")]
+    files = [FILES / name for name in ("style.css", "script.js", "docs.css", "docs.js", "icon.svg")]
     files += [swagger / name for name in ("swagger-ui.css", "swagger-ui-bundle.js")]
     by_name = {file.name: file for file in files}
 

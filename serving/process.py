@@ -14,7 +14,13 @@ from types import FrameType
 import click
 
 from sluice.errors import UserError
+from sluice.inference.engine import gpus
 from sluice.inference.settings import Serve
+
+GRPC_PORT = "SLUICE_GRPC_PORT"
+"""Variable that stands above `serve.grpc_port`, as BentoML's `--port` does above `serve.port`; 0 for none."""
+HOST = "SLUICE_HOST"
+"""Variable by which workers know the address that `bentoml serve --host` asks for."""
 
 
 @contextmanager
@@ -27,18 +33,42 @@ def plain_errors() -> Iterator[None]:
         sys.exit(2)
 
 
-def refuse_taken_port(settings: Serve) -> None:
-    """Fail before any worker starts where something listens on the port already."""
+def refuse_taken_ports(settings: Serve) -> None:
+    """Fail before any worker starts where something listens on a port already; tell workers the host asked for."""
     context = click.get_current_context(silent=True)
     given = context.params if context else {}
     host, port = given.get("host") or settings.host, given.get("port") or settings.port
+    os.environ[HOST] = host
+    _refuse_taken(host, port, f"bentoml serve --port {port + 1}")
+    if settings.grpc_port:
+        _refuse_taken(
+            host, settings.grpc_port, f"{GRPC_PORT}={settings.grpc_port + 1} bentoml serve, or {GRPC_PORT}=0 for none"
+        )
+
+
+def _refuse_taken(host: str, port: int, other: str) -> None:
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
         raise UserError(
             f"cannot listen on {host}:{port}: {error.strerror}. Stop what listens there, "
-            f"or choose another port: bentoml serve --port {port + 1}"
+            f"or choose another port: {other}"
         ) from error
+
+
+def bring_back_workers() -> None:
+    """Let a worker that was killed be started again inside of a container, too, where BentoML would not."""
+    from bentoml import serving
+
+    serving.running_inside_container = lambda: False
+
+
+def choose_gpu() -> None:
+    """Give each worker a GPU of its own, before anything has looked for one."""
+    from bentoml import server_context
+
+    if gpus() and server_context.worker_index:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", str((server_context.worker_index - 1) % gpus()))
 
 
 def end_within(grace_s: float) -> None:

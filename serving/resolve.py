@@ -1,9 +1,9 @@
 """What is served, and how: settled once in the supervisor, read from a file by every worker.
 
-The slot's description, first found wins: the file that `SLUICE_SLOT` names; `slot.json` beside this package,
-as it lies in a Bento; the champion that the registry names, asked in a process of its own, so that no process
-of the service ever imports mlflow. The configuration lies beside it in a Bento; elsewhere it is the file that
-`SLUICE_CONFIG` names, or what the last promotion wrote.
+The models' descriptions, first found wins: the file that `SLUICE_SLOTS` names; `slots.json` beside this package,
+as it lies in a Bento; what the registry says of the configured models, asked in a process of its own, so that no
+process of the service ever imports mlflow. The configuration lies beside them in a Bento; elsewhere it is the file
+that `SLUICE_CONFIG` names, or what the last promotion wrote.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from serving.slot import SlotDescription
+from serving.process import GRPC_PORT
+from serving.slot import SlotDescription, read_descriptions
 from sluice.errors import UserError
 from sluice.files import write_json
-from sluice.inference.engine import TorchEngine
+from sluice.inference.bundle import Bundle
+from sluice.inference.engines.fastest import FastestEngine
 from sluice.inference.settings import Serve
+from sluice.tasks.task import Task
 
-SLOT = "SLUICE_SLOT"
+SLOTS = "SLUICE_SLOTS"
 CONFIG = "SLUICE_CONFIG"
 HOME = Path(__file__).resolve().parent.parent
 PROMOTED = Path("mlruns/work/serve/config.yaml")
@@ -31,37 +34,54 @@ def settings() -> Serve:
     """The configured service; its defaults where nothing has been configured yet."""
     path = _config_path()
     if path is None:
-        return Serve(engine=TorchEngine())
-    from sluice.config import load_file
+        configured = Serve(engine=FastestEngine())
+    else:
+        from sluice.config import load_file
 
-    return load_file(path).serve
+        configured = load_file(path).serve
+    if GRPC_PORT not in os.environ:
+        return configured
+    given = os.environ[GRPC_PORT]
+    if not given.isdigit():
+        raise UserError(f"{GRPC_PORT}={given}: expected a port, or 0 for none")
+    return configured.model_copy(update={"grpc_port": int(given) or None})
 
 
-def slot_path() -> Path:
+def slots_path(settings: Serve) -> Path:
     """The file that describes what to serve."""
-    if SLOT in os.environ:
-        return Path(os.environ[SLOT])
-    packaged = HOME / "slot.json"
-    return packaged if packaged.exists() else _ask_registry()
+    if SLOTS in os.environ:
+        return Path(os.environ[SLOTS])
+    packaged = HOME / "slots.json"
+    return packaged if packaged.exists() else _ask_registry(settings)
 
 
-def hand_over() -> SlotDescription:
-    """Settle what to serve, check its bundle, and leave it where the workers look first."""
-    path = slot_path()
-    slot = SlotDescription.read(path)
-    slot.verify()
-    os.environ[SLOT] = str(path.absolute())
-    return slot
+def hand_over(settings: Serve) -> list[SlotDescription]:
+    """Settle what to serve, check the bundles, and leave it where the workers look first."""
+    path = slots_path(settings)
+    slots = read_descriptions(path)
+    for slot in slots:
+        slot.verify()
+    os.environ[SLOTS] = str(path.absolute())
+    return slots
+
+
+def tasks() -> list[Task]:
+    """The tasks of what is served, one a verb; none before that is settled, where nobody asks for them."""
+    if SLOTS not in os.environ and not (HOME / "slots.json").exists():
+        return []
+    path = Path(os.environ.get(SLOTS, HOME / "slots.json"))
+    found = [Bundle.read(slot.folder).resolve_task() for slot in read_descriptions(path)]
+    return list({task.verb: task for task in reversed(found)}.values())[::-1]
 
 
 def _config_path() -> Path | None:
     if CONFIG in os.environ:
         return Path(os.environ[CONFIG])
-    path = HOME / "config.yaml" if (HOME / "slot.json").exists() else PROMOTED
+    path = HOME / "config.yaml" if (HOME / "slots.json").exists() else PROMOTED
     return path if path.exists() else None
 
 
-def _ask_registry() -> Path:
+def _ask_registry(settings: Serve) -> Path:
     path = _config_path()
     if path is None:
         raise UserError(NOTHING)
@@ -70,6 +90,7 @@ def _ask_registry() -> Path:
     config = load_file(path)
     asked = {"name": config.name, "root": config.root, "tracking_uri": config.tracking_uri}
     overrides = [f"{key}={_quote(value)}" for key, value in asked.items()]
+    overrides.append(f"serve.models=[{','.join(map(_quote, settings.models))}]")
     command = [sys.executable, "-m", "pipelines.resolve", *overrides]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Any
 
 import bentoml
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import process, resolve
+from serving.codecs import bentos
+from serving.door import Front, Porter
 
 log = logging.getLogger("bentoml.sluice")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -20,49 +22,65 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 with process.plain_errors():
     settings = resolve.settings()
-
-
-class Front:
-    """Takes every request that no probe takes: BentoML mounts it before a worker has loaded its model."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to the application."""
-        await self.app(scope, receive, send)
-
-
 front = Front()
 
 
-@bentoml.asgi_app(front)
-@bentoml.service(
-    workers=settings.workers,
-    http={"host": settings.host, "port": settings.port},
-    metrics={"enabled": False},
-    # Ours comes first and answers in our shape.
-    traffic={"timeout": settings.timeout_s + settings.grace_s},
-)
-class Sluice:
-    """Serves the promoted model."""
+class Served:
+    """Serves the promoted models."""
 
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
         """Settle what to serve, once, before any worker starts."""
         with process.plain_errors():
-            process.refuse_taken_port(settings)
-            resolve.hand_over()
+            process.refuse_taken_ports(settings)
+            resolve.hand_over(settings)
+            process.bring_back_workers()
 
     def __init__(self) -> None:
         from serving.app import build
-        from serving.slot import Slot, SlotDescription
+        from serving.core import Core
+        from serving.slot import read_descriptions
+        from serving.table import Table
 
-        slot = Slot.load(SlotDescription.read(resolve.slot_path()), settings.engine)
-        front.app = build(slot, settings)
-        log.info("serving %s, bundle %s", slot.description.id, slot.description.digest[:12])
+        process.choose_gpu()
+        table = Table.load(read_descriptions(resolve.slots_path(settings)), settings)
+        self.core = Core(table, settings)
+        front.app = build(self.core)
+        for slot in table.slots:
+            log.info("serving %s by %s, bundle %s", slot.description.id, slot.engine, slot.description.digest[:12])
+
+    def __is_alive__(self) -> bool:
+        return self.core.alive()
 
     @bentoml.on_startup
-    def bound_drain(self) -> None:
-        """Give requests in flight the configured time when the service is told to stop."""
+    async def begin(self) -> None:
+        """Answer once before anybody asks; give requests in flight the configured time when told to stop."""
+        await self.core.warm()
+        if settings.grpc_port:
+            from serving.codecs import inference_grpc
+
+            self.grpc = await inference_grpc.start(self.core, os.environ[process.HOST], settings.grpc_port)
         process.end_within(settings.grace_s)
+
+    @bentoml.on_shutdown
+    async def end(self) -> None:
+        """Let calls over gRPC finish, as BentoML does with requests over HTTP."""
+        if settings.grpc_port:
+            from serving.codecs import inference_grpc
+
+            await inference_grpc.stop(self.grpc, settings.grace_s)
+
+
+with process.plain_errors():
+    for name, method in bentos.methods(resolve.tasks()).items():
+        setattr(Served, name, method)
+Sluice: Any = bentoml.service(
+    name="Sluice",
+    workers=settings.processes(),
+    http={"host": settings.host, "port": settings.port},
+    metrics={"enabled": False},
+    # Ours comes first and answers in our shape.
+    traffic={"timeout": settings.timeout_s + settings.grace_s},
+)(Served)
+Sluice.add_asgi_middleware(Porter, ours=front, settings=settings)

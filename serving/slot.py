@@ -1,20 +1,24 @@
-"""`Slot`: a loaded model and what it is called. Its description is a small JSON file."""
+"""`Slot`: a loaded model and what it is called. Descriptions of all slots are a small JSON file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from serving.batcher import Batcher
+from serving.streams import Streams
 from sluice.errors import UserError
+from sluice.files import write_json
 from sluice.inference.bundle import bundle_digest
-from sluice.inference.engine import Engine
-from sluice.inference.predictor import Prediction, Predictor
+from sluice.inference.predictor import Predictor, Texts
+from sluice.inference.settings import Serve
 from sluice.part import Part
-from sluice.search.searcher import Found, Searcher, embedder
+from sluice.search.searcher import Searcher, embeds
+from sluice.tasks.task import Encoded
 from sluice.workspace import MANIFEST
 
 
@@ -30,7 +34,7 @@ class SlotDescription(BaseModel):
     """The registry's alias that led to this version."""
     task: str
     folder: Path
-    """The bundle; a relative path starts at the description's own folder."""
+    """The bundle; a relative path starts at the descriptions' own folder."""
     index: Path | None = None
     """The index that this version answers searches from; relative as the bundle's."""
     digest: str
@@ -39,17 +43,6 @@ class SlotDescription(BaseModel):
     """SHA-256 of the rows that it was trained on."""
     created: int = 0
     """Unix time in seconds at which the version was registered, 0 where that is not known."""
-
-    @classmethod
-    def read(cls, path: Path) -> SlotDescription:
-        """Read a description, or say what is wrong with the file."""
-        try:
-            slot = cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, ValidationError) as error:
-            raise UserError(f"{path} does not describe a model to serve: {error}") from error
-        home = path.absolute().parent
-        index = home / slot.index if slot.index else None
-        return slot.model_copy(update={"folder": home / slot.folder, "index": index})
 
     def verify(self) -> None:
         """Refuse a bundle whose files are not those that were promoted, and an index of another one."""
@@ -76,27 +69,69 @@ class SlotDescription(BaseModel):
         return model in names or (self.alias is not None and model == f"{self.name}@{self.alias}")
 
 
+DESCRIPTIONS = TypeAdapter(list[SlotDescription])
+
+
+def read_descriptions(path: Path) -> list[SlotDescription]:
+    """Read the file of descriptions, or say what is wrong with it."""
+    try:
+        slots = DESCRIPTIONS.validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise UserError(f"{path} does not describe models to serve: {error}") from error
+    if not slots:
+        raise UserError(f"{path} describes no model to serve")
+    home = path.absolute().parent
+    return [
+        slot.model_copy(update={"folder": home / slot.folder, "index": home / slot.index if slot.index else None})
+        for slot in slots
+    ]
+
+
+def write_descriptions(path: Path, slots: list[SlotDescription]) -> None:
+    """Write the file of descriptions."""
+    write_json(path, DESCRIPTIONS.dump_python(slots, mode="json"))
+
+
+class Runner(Protocol):
+    """What computes for the callers of a slot: a `Batcher` or `Streams`."""
+
+    async def compute(self, encoded: list[Encoded], options: BaseModel) -> list[Any]:
+        """What the task reads of the model's outputs, one a text."""
+
+    def alive(self) -> bool:
+        """Whether it still works."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """A model that is ready to answer."""
 
     description: SlotDescription
-    predictor: Predictor
+    texts: Texts
+    runner: Runner
+    engine: str
+    """What runs it, as people read it."""
     searcher: Searcher | None = None
 
     @classmethod
-    def load(cls, description: SlotDescription, engine: Engine) -> Slot:
-        """Load the bundle and let it answer once, so that no caller waits for a first time."""
-        predictor = Predictor(description.folder, engine)
-        predictor.predict([predictor.task.example])
-        if description.index is None:
-            return cls(description, predictor)
-        searcher = Searcher(description.index, embedder(predictor))
-        searcher.search([predictor.task.example], 1)
-        return cls(description, predictor, searcher)
+    def load(cls, description: SlotDescription, settings: Serve) -> Slot:
+        """Load the bundle, by the engine that is configured for it."""
+        folder, engine = description.folder, settings.engine_of(description.name)
+        if engine.threads is None:
+            engine = engine.model_copy(update={"threads": settings.threads()})
+        texts = Texts(folder)
+        engine = engine.chosen(folder, texts.task)
+        searcher = Searcher(description.index) if description.index else None
+        writer = engine.writer(folder, texts.task)
+        if writer:
+            return cls(description, texts, Streams(texts, writer, settings.max_waiting), engine.name, searcher)
+        predictor = Predictor(folder, engine)
+        return cls(
+            description, predictor, Batcher(predictor, settings.batch, settings.max_waiting), engine.name, searcher
+        )
 
-    def search(self, texts: Sequence[str], k: int) -> Prediction:
-        """The `k` best documents for each text."""
-        assert self.searcher
-        found: list[BaseModel] = [Found(hits=hits) for hits in self.searcher.search(texts, k)]
-        return Prediction(found, self.predictor.tokens(texts))
+    @property
+    def verbs(self) -> list[str]:
+        """What can be asked of it: the last part of each of its routes."""
+        task = self.texts.task
+        return [task.verb, "search"] if embeds(task) else [task.verb]

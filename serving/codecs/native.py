@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import APIRouter, Body, Depends
+from fastapi import APIRouter, Body
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-from starlette.exceptions import HTTPException
-from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from serving.core import Answer, Core, Request
 from serving.errors import ErrorBody
+from serving.routes import JsonRoute
 from serving.slot import Slot
-from sluice.search.searcher import Found, SearchOptions, embeds
+from sluice.search.answers import Answered, AskOptions
+from sluice.search.searcher import Found, SearchOptions
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 404, 413, 415, 422, 429, 500, 504)
@@ -38,7 +39,9 @@ class TextRequest(BaseModel, Generic[Options]):
     model_config = ConfigDict(extra="forbid")
 
     input: Texts = Field(description="A text, or a list of texts.")
-    model: str | None = Field(None, description="`name`, `name:version` or `name@alias`; none takes what is served.")
+    model: str | None = Field(
+        None, description="`name`, `name:version` or `name@alias`; none takes the first of this task."
+    )
     options: Options | None = None
 
 
@@ -47,6 +50,7 @@ class Usage(BaseModel):
 
     texts: int
     tokens: int
+    truncated: list[int] = Field(description="Places of the texts that were longer than what was read of them.")
 
 
 class TextResponse(BaseModel, Generic[Result]):
@@ -58,81 +62,93 @@ class TextResponse(BaseModel, Generic[Result]):
     usage: Usage
 
 
-def route(slot: Slot) -> str:
-    """Where the slot's task is asked."""
-    return f"/v1/{slot.predictor.task.verb}"
-
-
 def router(core: Core) -> APIRouter:
-    """The routes of this protocol."""
-    routes = APIRouter(tags=["native"], responses=REFUSALS)
-    task = core.slot.predictor.task
-
-    async def predict(body: TextRequest[Any]) -> Response:
-        """One result a text, in the order of the input."""
-        return _response(await core.answer(Request(body.input, body.options, body.model)))
-
-    # The types follow from the task that is loaded, which no annotation in the source can name.
-    example = Body(openapi_examples={"one text": {"value": {"input": task.example}}})
-    predict.__annotations__["body"] = Annotated[TextRequest[task.Options], example]  # type: ignore[name-defined]
-    routes.add_api_route(
-        route(core.slot),
-        predict,
-        methods=["POST"],
-        name=task.verb,
-        response_model=TextResponse[task.Result],  # type: ignore[name-defined]
-        dependencies=[Depends(_require_json)],
-    )
-
-    if embeds(task):
-        _add_search(routes, core, example)
+    """The routes of this protocol, one for each thing that the models can do."""
+    routes = APIRouter(tags=["native"], responses=REFUSALS, route_class=JsonRoute)
+    for verb in core.table.verbs:
+        task = next(slot for slot in core.table.slots if verb == "ask" or verb in slot.verbs).texts.task
+        if verb == "search":
+            _add(routes, verb, task.example, SearchOptions, Found, _search(core))
+        elif verb == "ask":
+            _add(routes, verb, "What does a shortest path return?", AskOptions, Answered, _ask(core))
+        else:
+            _add(routes, verb, task.example, task.Options, task.Result, _predict(core, verb))
 
     @routes.get("/v1/models", name="models")
     async def models() -> Response:
         """The models that are served, with the digests that lead back to their rows."""
-        return JSONResponse({"object": "list", "data": [_model(core.slot)]})
+        return JSONResponse({"object": "list", "data": [described(slot) for slot in core.table.slots]})
+
+    @routes.get("/v1/models/{model}", name="model")
+    async def model(model: str) -> Response:
+        """One of them, by `name`, `name:version` or `name@alias`."""
+        return JSONResponse(described(core.table.named(model)))
 
     return routes
 
 
-def _add_search(routes: APIRouter, core: Core, example: Any) -> None:
-    """The route of a model by whose vectors documents can be found."""
+Endpoint = Callable[[Any], Awaitable[Response]]
 
+
+def _predict(core: Core, verb: str) -> Endpoint:
+    async def predict(body: TextRequest[Any]) -> Response:
+        """One result a text, in the order of the input."""
+        return _response(await core.answer(Request(verb, body.input, body.options, body.model)))
+
+    return predict
+
+
+def _search(core: Core) -> Endpoint:
     async def search(body: TextRequest[SearchOptions]) -> Response:
         """The documents that are nearest to each text."""
         options = body.options or SearchOptions()
-        return _response(await core.search(Request(body.input, None, body.model), options.k))
+        return _response(await core.search(Request("search", body.input, None, body.model), options.k))
 
-    search.__annotations__["body"] = Annotated[TextRequest[SearchOptions], example]
-    routes.add_api_route(
-        "/v1/search",
-        search,
-        methods=["POST"],
-        name="search",
-        response_model=TextResponse[Found],
-        dependencies=[Depends(_require_json)],
+    return search
+
+
+def _ask(core: Core) -> Endpoint:
+    async def ask(body: TextRequest[AskOptions]) -> Response:
+        """An answer to each text, from the documents of the index; `model` is the one that writes it."""
+        return _response(await core.ask(Request("ask", body.input, None, body.model), body.options or AskOptions()))
+
+    return ask
+
+
+def _add(
+    routes: APIRouter,
+    verb: str,
+    example: str,
+    options: type[BaseModel],
+    result: type[BaseModel],
+    endpoint: Any,
+) -> None:
+    """A route whose types are the task's, which no annotation in the source can name."""
+    shown = Body(openapi_examples={"one text": {"value": {"input": example}}})
+    endpoint.__annotations__["body"] = Annotated[TextRequest[options], shown]  # type: ignore[valid-type]
+    response = TextResponse[result]  # type: ignore[valid-type]
+    routes.add_api_route(f"/v1/{verb}", endpoint, methods=["POST"], name=verb, response_model=response)
+
+
+def response_of(answer: Answer) -> TextResponse[Any]:
+    """An answer in the shape of this protocol."""
+    return TextResponse[Any](
+        model=answer.slot.id,
+        task=answer.task,
+        results=answer.results,
+        usage=Usage(texts=len(answer.results), tokens=answer.tokens, truncated=answer.truncated),
     )
 
 
 def _response(answer: Answer) -> Response:
-    content = TextResponse[Any](
-        model=answer.slot.id,
-        task=answer.slot.task,
-        results=answer.results,
-        usage=Usage(texts=len(answer.results), tokens=answer.tokens),
-    )
+    content = response_of(answer)
     headers = {"X-Model-Version": answer.slot.id}
     return Response(content.model_dump_json(), headers=headers, media_type="application/json")
 
 
-async def _require_json(request: HttpRequest) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HTTPException(415, "send the body as JSON, with the header Content-Type: application/json")
-
-
-def _model(slot: Slot) -> dict[str, Any]:
-    description, bundle = slot.description, slot.predictor.bundle
+def described(slot: Slot) -> dict[str, Any]:
+    """A model in OpenAI's shape, with what we know beside that."""
+    description, bundle = slot.description, slot.texts.bundle
     return {
         "id": description.id,
         "object": "model",
@@ -142,6 +158,8 @@ def _model(slot: Slot) -> dict[str, Any]:
         "version": description.version,
         "alias": description.alias,
         "task": description.task,
+        "routes": [f"/v1/{verb}" for verb in slot.verbs],
+        "engine": slot.engine,
         "labels": list(bundle.labels),
         "metrics": bundle.metrics,
         "digests": {"bundle": description.digest, "data": description.data},

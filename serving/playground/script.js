@@ -5,11 +5,31 @@ const element = (id) => document.getElementById(id);
 const form = element("form");
 const input = element("input");
 const send = element("send");
+const models = JSON.parse(form.dataset.models);
+const choose = element("choose");
+let chosen = models[0];
 let scores = [];
 
+function request() {
+  // The first model of a task answers without being named.
+  const named = models.find((one) => one.route === chosen.route) === chosen ? {} : { model: chosen.id };
+  return JSON.stringify({ input: input.value, ...named });
+}
+
+function show(model) {
+  chosen = model;
+  element("model").textContent = model.id;
+  element("task").textContent = model.task;
+  send.textContent = model.verb;
+  input.value = model.example;
+  element("answer").hidden = true;
+  element("error").hidden = true;
+  showCommand();
+}
+
 function curl() {
-  const body = JSON.stringify({ input: input.value }).replaceAll("'", "'\\''");
-  return `curl ${location.origin}${form.dataset.route} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
+  const body = request().replaceAll("'", "'\\''");
+  return `curl ${location.origin}${chosen.route} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
 }
 
 function showCommand() {
@@ -79,7 +99,6 @@ function showAnswer(body, text, version, milliseconds) {
   scores = Object.entries(result.scores ?? {}).sort((one, other) => other[1] - one[1]);
   element("error").hidden = true;
   element("answer").hidden = false;
-  element("model").textContent = version;
   element("version").textContent = version;
   element("latency").textContent = `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
   element("summary").replaceChildren(...shown(result, text));
@@ -97,10 +116,10 @@ function showError(message) {
 async function ask() {
   const text = input.value;
   const start = performance.now();
-  const response = await fetch(form.dataset.route, {
+  const response = await fetch(chosen.route, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ input: text }),
+    body: request(),
   });
   const body = await response.json();
   if (response.ok) {
@@ -147,4 +166,7 @@ element("copy").addEventListener("click", async () => {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 });
 
+choose.addEventListener("change", () => show(models[choose.selectedIndex]));
+choose.append(...models.map((one) => new Option(`${one.verb}: ${one.id}`)));
+element("choice").hidden = models.length === 1;
 showCommand();

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SerializeAsAny, model_validator
 
 from sluice.batch.settings import Predict
+from sluice.compression.settings import Compress
 from sluice.data.inspection.settings import Checks
 from sluice.data.source import Source
 from sluice.evaluation.settings import Evaluate
@@ -85,6 +86,7 @@ class Config(Part):
     pretrain: Pretrain
     train: Train
     evaluate: Evaluate
+    compress: Compress | None = None
     gate: Gate
     serve: Serve
     tune: Tune = Tune()

@@ -24,7 +24,7 @@ import numpy as np
 
 from sluice.files import write_json
 from sluice.inference.bundle import Bundle, Lineage
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.search.build import build
 from sluice.search.documents import Document, open_corpus

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from sluice.inference.engines.torch import TorchEngine
 from sluice.part import Part, digest
 from tests.conftest import REPOSITORY, compose_config
 
 CONF = REPOSITORY / "conf"
 GROUPS = (
-    "data", "checks", "task", "model", "pretrain", "train", "evaluate", "gate", "serve", "tune", "predict", "index",
-    "search", "ask", "retention", "experiment", "debug",
+    "data", "checks", "task", "model", "pretrain", "train", "evaluate", "compress", "gate", "serve", "tune", "predict",
+    "index", "search", "ask", "retention", "experiment", "debug",
 )  # fmt: skip
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]
 GIVEN = {"files": ["data.train=rows.csv"], "hub": ["data.dataset=a/b"], "checkpoint": ["model.path=some/model"]}
@@ -41,12 +42,18 @@ def _changed(value: object) -> list[object]:
     if isinstance(value, Path):
         return [value / "other"]
     if isinstance(value, str):
-        return ["fp32", "bfloat16", "none", "balanced", "csv", "random", "causal", "drop", f"{value}x"]
+        return ["fp32", "bfloat16", "none", "balanced", "csv", "random", "causal", "drop", "refuse", f"{value}x"]
     if isinstance(value, tuple):
         return [(*value, "other")]
     if isinstance(value, dict):
         fewer = dict(list(value.items())[1:])
-        return [{**value, "accuracy": 0.5}, {**value, "text": "7"}, {**value, "other": "other"}, fewer]
+        return [
+            {**value, "accuracy": 0.5},
+            {**value, "text": "7"},
+            {**value, "other": "other"},
+            fewer,
+            {"x": TorchEngine()},
+        ]
     return [0.5, 1, 7, "x", "csv", Path("x"), {"accuracy": 0.5}, {"rank": 8}, ("x",)]
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from sluice.inference.bundle import Bundle
 from sluice.registry.store import Store
 from sluice.registry.versions import find, intact
 from tests.conftest import REPOSITORY
@@ -159,7 +160,7 @@ def test_what_is_registered_opens_as_a_pyfunc_and_answers_as_the_service(house):
     import mlflow
     import pandas as pd
 
-    from sluice.inference.engine import TorchEngine
+    from sluice.inference.engines.torch import TorchEngine
     from sluice.inference.predictor import Predictor
 
     store = Store(house.root, None)
@@ -181,3 +182,23 @@ def test_a_bundle_whose_files_changed_is_not_promoted(house):
         assert "their digest differs" in house("promote", "version=2", code=2)
     finally:
         card.write_text(text)
+
+
+def test_faster_forms_stand_in_the_bundle_the_card_and_mlflow(house):
+    arguments = ("train.max_steps=60", "compress=onnx")
+    told = house("train", *arguments)
+    for stage in ("preprocess", "finetune", "evaluate"):
+        assert f"[{stage}] unchanged" in told
+    assert "[compress] done" in told
+    assert "demo:3 is the challenger" in told
+    assert "[compress] unchanged" in house("train", *arguments)
+    store = Store(house.root, None)
+    version = find(store, "demo", 3)
+    folder = intact(store, version)
+    forms = Bundle.read(folder).forms
+    assert "onnx" in forms
+    assert {form.file for form in forms.values()} == {path.name for path in folder.glob("*.onnx")}
+    for text in (store.client.get_model_version("demo", "3").description, (folder / "README.md").read_text()):
+        assert f"| onnx | {forms['onnx'].size / 1e6:.1f} | 1.0000 |" in text
+    found = store.client.search_runs([store.experiment("demo")], "attributes.run_name = 'compress'")
+    assert [run.data.metrics["onnx/agreement"] for run in found] == [1.0]

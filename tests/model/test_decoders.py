@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.models.decoder import Decoder
 from sluice.tasks.chat import Chat, grounded
@@ -200,11 +200,12 @@ def test_a_seed_draws_the_same_and_others_draw_otherwise(predictor: Predictor):
 
 
 def test_draws_follow_the_softmax():
-    from sluice.tasks.sampling import _processors
+    from sluice.tasks.sampling import Draw
+    from sluice.tasks.written import Wish
 
-    scores = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).repeat(2000, 1)
-    noise = _processors(1.0, 1.0, 0, 1)[-1]
-    counts = torch.bincount(torch.stack([noise(None, row[None]).argmax() for row in scores]), minlength=3) / 2000
+    scores = torch.log(torch.tensor([0.5, 0.3, 0.2]))
+    draw = Draw(Wish(tokens=1, temperature=1.0))
+    counts = torch.bincount(torch.stack([draw(scores).argmax() for _ in range(2000)]), minlength=3) / 2000
     assert counts.tolist() == pytest.approx([0.5, 0.3, 0.2], abs=0.04)
 
 

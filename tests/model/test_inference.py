@@ -9,7 +9,7 @@ import pytest
 
 from sluice.errors import UserError
 from sluice.inference.bundle import Bundle, Lineage
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.models.encoder import Encoder
 from sluice.tasks import resolve

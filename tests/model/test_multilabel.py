@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sluice.inference.bundle import Bundle
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.models.encoder import Encoder
 from sluice.tasks.multilabel import Multilabel, MultilabelOptions

@@ -11,7 +11,7 @@ from sluice.data.inspection.settings import Checks
 from sluice.data.prepare import prepare
 from sluice.data.sources.tabular import Files
 from sluice.errors import UserError
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.metrics.regression import number_tally
 from sluice.metrics.significance import Resampler, Sampling

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.models import encoder_decoder
 from sluice.models.encoder_decoder import EncoderDecoder

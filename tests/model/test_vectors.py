@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.models.encoder import Encoder
 from sluice.tasks.embedding import Embedding, rankings

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.slot import SlotDescription
+from serving.slot import SlotDescription, write_descriptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,15 +44,16 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     own = {
         "BENTOML_HOME": str(home / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
+        "SLUICE_GRPC_PORT": "0",
         "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
     }
     return {**kept, **own, **more}
 
 
-def start(home: Path, slot: SlotDescription, **more: str) -> Server:
+def start(home: Path, *slots: SlotDescription, **more: str) -> Server:
     """Start a service in an empty folder and wait until it is ready; `more` is environment."""
-    path = home / "slot.json"
-    path.write_text(slot.model_dump_json())
+    path = home / "slots.json"
+    write_descriptions(path, list(slots))
     trap = home / "mlflow.py"
     trap.write_text("from pathlib import Path\nPath(__file__).with_name('mlflow-was-imported').touch()\n")
     port = free_port()
@@ -61,7 +62,7 @@ def start(home: Path, slot: SlotDescription, **more: str) -> Server:
         process = subprocess.Popen(
             command(port),
             cwd=home,
-            env=environment(home, SLUICE_SLOT=str(path), **more),
+            env=environment(home, SLUICE_SLOTS=str(path), **more),
             stdout=output,
             stderr=output,
         )

@@ -35,7 +35,7 @@ def test_one_text(client: httpx.Client, predictor: Predictor) -> None:
         "model": "apidocs:7",
         "task": "classification",
         "results": [result.model_dump() for result in direct.results],
-        "usage": {"texts": 1, "tokens": direct.tokens},
+        "usage": {"texts": 1, "tokens": direct.tokens, "truncated": []},
     }
 
 
@@ -46,7 +46,7 @@ def test_many_texts_keep_their_order(client: httpx.Client, predictor: Predictor)
         assert told["label"] == result.label
         assert told["scores"] == pytest.approx(result.scores, abs=1e-6)  # two processes, so other threads' sums
     assert len({result["label"] for result in answer["results"]}) > 1
-    assert answer["usage"] == {"texts": len(TEXTS), "tokens": direct.tokens}
+    assert answer["usage"] == {"texts": len(TEXTS), "tokens": direct.tokens, "truncated": []}
 
 
 def test_concurrent_clients_get_their_own_answers(server: Server, predictor: Predictor) -> None:
@@ -59,7 +59,10 @@ def test_concurrent_clients_get_their_own_answers(server: Server, predictor: Pre
 
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(ask, texts))
-    assert answers == [predictor.predict([text]).results[0].model_dump() for text in texts]
+    for answer, text in zip(answers, texts, strict=True):
+        alone = predictor.predict([text]).results[0].model_dump()
+        assert answer["label"] == alone["label"]
+        assert answer["scores"] == pytest.approx(alone["scores"], abs=1e-6)  # batches sum in another order
 
 
 @pytest.mark.parametrize("model", ["apidocs", "apidocs:7", "apidocs@champion"])
@@ -93,9 +96,9 @@ INVALID = {
     "number": (b'{"input": 5}', 422, "input"),
     "null": (b'{"input": null}', 422, "input"),
     "list of numbers": (b'{"input": ["a", 5]}', 422, "input.1"),
-    "lone surrogate": (rb'{"input": "\ud800"}', 422, "input.0"),
-    "lone surrogate as a field": (rb'{"input": "a", "\ud800": 1}', 422, None),
-    "lone surrogate as a model": (rb'{"input": "a", "model": "\ud800"}', 404, "model"),
+    "lone surrogate": (rb'{"input": "\ud800"}', 400, None),
+    "lone surrogate as a field": (rb'{"input": "a", "\ud800": 1}', 400, None),
+    "lone surrogate as a model": (rb'{"input": "a", "model": "\ud800"}', 400, None),
     "unknown field": (b'{"input": "a", "inputs": "b"}', 422, "inputs"),
     "unknown option": (b'{"input": "a", "options": {"k": 1}}', 422, "options.k"),
     "option out of range": (b'{"input": "a", "options": {"top_k": 0}}', 422, "options.top_k"),
@@ -103,7 +106,7 @@ INVALID = {
     "infinity": (b'{"input": Infinity}', 422, "input"),
     "a list as body": (b'["a"]', 422, None),
     "a text as body": (b'"a"', 422, None),
-    "no body": (b"", 422, None),
+    "no body": (b"", 400, None),
     "cut off": (b'{"input": "a"', 400, None),
     "not UTF-8": (b'{"input": "\xff"}', 400, None),
     "nested deeply": (b"[" * 100_000, 400, None),
@@ -176,7 +179,7 @@ def test_headers_for_browsers(client: httpx.Client, path: str) -> None:
 
 def test_openapi_describes_the_loaded_task(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {ROUTE, "/v1/models"}
+    assert {path for path in document["paths"] if path.startswith("/v1")} == {ROUTE, "/v1/models", "/v1/models/{model}"}
     request = document["components"]["schemas"]["TextRequest_ClassificationOptions_"]
     assert [option["type"] for option in request["properties"]["input"]["anyOf"]] == ["string", "array"]
     responses = document["paths"][ROUTE]["post"]["responses"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +14,15 @@ import httpx
 import pytest
 
 from serving.app import build
+from serving.batcher import Batcher
+from serving.core import Core
 from serving.slot import Slot, SlotDescription
-from sluice.inference.engine import TorchEngine
-from sluice.inference.predictor import Prediction
+from serving.table import Table
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.settings import Serve
 from sluice.tasks.classification import Classification, ClassificationResult
 from sluice.tasks.pair_classification import PairClassification
+from sluice.tasks.task import Encoded
 
 ROUTE = "/v1/classify"
 Client = httpx.AsyncClient
@@ -30,16 +34,31 @@ class Steered:
     def __init__(self) -> None:
         self.task = Classification()
         self.bundle = SimpleNamespace(labels=("a",))
+        self.together = 32
         self.go = threading.Event()
-        self.fails = False
+        self.fails = ""
         self.seen: list[str] = []
 
-    def predict(self, texts: list[str], options: Any = None) -> Prediction:
+    def encode(self, texts: Sequence[str]) -> list[Spelt]:
+        return [Spelt(list(text.encode()), text=text) for text in texts]
+
+    def compute(self, encoded: Sequence[Spelt], options: Any = None) -> list[float]:
         assert self.go.wait(10)
-        self.seen += texts
-        if self.fails:
-            raise ValueError(f"cannot read {texts}")
-        return Prediction([ClassificationResult(label="a", score=1.0, scores={"a": 1.0})] * len(texts), len(texts))
+        self.seen += [one.text for one in encoded]
+        if self.fails and any(self.fails in one.text for one in encoded):
+            raise ValueError(f"cannot read {encoded}")
+        return [float(len(one.text)) for one in encoded]
+
+    def decode(self, texts: Sequence[str], outputs: Sequence[float], options: Any = None) -> list[ClassificationResult]:
+        return [
+            ClassificationResult(label=text, score=output, scores={})
+            for text, output in zip(texts, outputs, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Spelt(Encoded):
+    text: str = ""
 
 
 @pytest.fixture
@@ -48,13 +67,16 @@ def model() -> Steered:
 
 
 def run(model: Steered, description: SlotDescription, test: Callable[[Client], Awaitable[None]], **limits: Any) -> None:
-    app = build(Slot(description, model), Serve(engine=TorchEngine(), **limits))  # type: ignore[arg-type]
+    settings = Serve(engine=TorchEngine(), **limits)
+    batcher = Batcher(model, settings.batch, settings.max_waiting)  # type: ignore[arg-type]
+    app = build(Core(Table([Slot(description, model, batcher, "steered")]), settings))  # type: ignore[arg-type]
 
     async def session() -> None:
         async with Client(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             await test(client)
 
     asyncio.run(session())
+    batcher.close()
 
 
 async def ask(client: Client, text: str) -> httpx.Response:
@@ -72,8 +94,39 @@ def test_who_finds_the_queue_full_is_turned_away(model: Steered, description: Sl
         assert [answer.status_code for answer in await asyncio.gather(*held)] == [200, 200]
         assert (await ask(client, "d")).status_code == 200
 
-    run(model, description, test, max_waiting=1)
+    run(model, description, test, max_waiting=1, batch=1)
     assert sorted(model.seen) == ["a", "b", "d"]
+
+
+def test_callers_in_one_batch_get_their_own_answers(model: Steered, description: SlotDescription) -> None:
+    """And a text that the engine fails on fails alone."""
+
+    async def test(client: Client) -> None:
+        texts = [f"text {number}" for number in range(7)] + ["bad 7"]
+        first = asyncio.create_task(ask(client, "first"))
+        await asyncio.sleep(0.1)
+        waiting = [asyncio.create_task(ask(client, text)) for text in texts]
+        await asyncio.sleep(0.1)
+        model.go.set()
+        answers = await asyncio.gather(*waiting)
+        assert [answer.status_code for answer in answers] == [200] * 7 + [500]
+        assert [answer.json()["results"][0]["label"] for answer in answers[:7]] == texts[:7]
+        assert answers[7].json()["error"]["type"] == "internal_error"
+        assert (await first).status_code == 200
+
+    model.fails = "bad"
+    run(model, description, test)
+
+
+def test_one_bad_text_of_a_request_does_not_stop_the_engine(model: Steered, description: SlotDescription) -> None:
+    async def test(client: Client) -> None:
+        answer = await client.post(ROUTE, json={"input": ["one", "bad", "two"]})
+        assert answer.status_code == 500
+        assert (await ask(client, "three")).status_code == 200
+
+    model.fails = "bad"
+    model.go.set()
+    run(model, description, test)
 
 
 def test_who_waits_too_long_is_told_and_never_computed(model: Steered, description: SlotDescription) -> None:
@@ -123,13 +176,12 @@ def test_a_body_that_never_ends_is_cut_off(model: Steered, description: SlotDesc
 def test_a_failure_is_typed_and_its_log_holds_no_text(
     model: Steered, description: SlotDescription, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model.fails = True
+    model.fails = "zanzibar"
     model.go.set()
 
     async def test(client: Client) -> None:
         answer = await ask(client, "zanzibar")
         assert (answer.status_code, answer.json()["error"]["type"]) == (500, "internal_error")
-        model.fails = False
         assert (await ask(client, "b")).status_code == 200
 
     caplog.set_level(logging.DEBUG, "bentoml")
@@ -139,7 +191,7 @@ def test_a_failure_is_typed_and_its_log_holds_no_text(
     finally:
         logging.getLogger("bentoml").removeHandler(caplog.handler)
     assert "ValueError" in caplog.text
-    assert "in predict" in caplog.text
+    assert "in compute" in caplog.text
     assert "zanzibar" not in caplog.text.replace('"zanzibar"', "")
 
 

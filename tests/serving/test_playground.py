@@ -127,3 +127,16 @@ def test_nothing_overflows(page: Page, width: int) -> None:
 def test_the_reference_renders_offline(page: Page) -> None:
     page.goto("/docs")
     expect(page.get_by_text("/v1/classify").first).to_be_visible()
+    page.goto("/docs?bentoml")
+    expect(page.get_by_text("/classify").first).to_be_visible()
+
+
+def test_one_of_several_models_is_chosen(browser: Browser, house: Server) -> None:
+    with browser.new_context(base_url=house.url) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.get_by_label("Model", exact=True).select_option("Chat: apichat:1")
+        page.get_by_label("Text", exact=True).fill("open the file")
+        page.get_by_role("button", name="Chat").click()
+        expect(page.locator("#version")).to_have_text("apichat:1")
+        assert "/v1/chat" in page.locator("#curl").inner_text()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from serving.slot import SlotDescription
+from serving.slot import SlotDescription, write_descriptions
 from sluice.inference.predictor import Predictor
 from tests.serving.live import command, environment, free_port, start
 
@@ -67,6 +67,6 @@ def test_port_taken(tmp_path: Path) -> None:
 
 
 def test_a_bundle_that_was_changed(description: SlotDescription, tmp_path: Path) -> None:
-    slot = tmp_path / "slot.json"
-    slot.write_text(description.model_copy(update={"digest": "0" * 64}).model_dump_json())
-    assert "is not the promoted bundle of apidocs:7" in refused(tmp_path, free_port(), SLUICE_SLOT=str(slot))
+    slots = tmp_path / "slots.json"
+    write_descriptions(slots, [description.model_copy(update={"digest": "0" * 64})])
+    assert "is not the promoted bundle of apidocs:7" in refused(tmp_path, free_port(), SLUICE_SLOTS=str(slots))

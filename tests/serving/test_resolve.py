@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving import resolve
-from serving.slot import SlotDescription
+from serving.slot import SlotDescription, read_descriptions, write_descriptions
 from sluice.errors import UserError
 from tests.serving.live import ROOT
 
@@ -19,7 +19,7 @@ from tests.serving.live import ROOT
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder and no variables of the developer's own."""
     monkeypatch.chdir(tmp_path)
-    for name in (resolve.SLOT, resolve.CONFIG):
+    for name in (resolve.SLOTS, resolve.CONFIG):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return tmp_path
@@ -36,7 +36,7 @@ def stand_in(folder: Path, lines: str) -> None:
 def test_nothing_configured_gives_the_defaults(empty: Path) -> None:
     assert resolve.settings().port == 3000
     with pytest.raises(UserError, match="nothing promoted yet"):
-        resolve.slot_path()
+        resolve.slots_path(resolve.settings())
 
 
 def test_settings_come_from_the_file_that_is_named(
@@ -56,19 +56,24 @@ def test_the_registry_is_asked_and_its_answer_handed_over(
     empty: Path, config_file: Path, description: SlotDescription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(resolve.CONFIG, str(config_file))
-    stand_in(empty, f"print('a library says hello')\nprint({description.model_dump_json()!r})")
-    assert resolve.hand_over() == description
-    assert (empty / "asked").read_text().splitlines() == ["name='apidocs'", "root='mlruns'", "tracking_uri=null"]
-    found = Path(os.environ[resolve.SLOT])
+    stand_in(empty, f"print('a library says hello')\nprint('[' + {description.model_dump_json()!r} + ']')")
+    assert resolve.hand_over(resolve.settings()) == [description]
+    assert (empty / "asked").read_text().splitlines() == [
+        "name='apidocs'",
+        "root='mlruns'",
+        "tracking_uri=null",
+        "serve.models=[]",
+    ]
+    found = Path(os.environ[resolve.SLOTS])
     assert found == empty / "mlruns/work/serve/apidocs.json"
-    assert SlotDescription.read(found) == description
+    assert read_descriptions(found) == [description]
 
 
 def test_the_registry_s_refusal_is_passed_on(empty: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(resolve.CONFIG, str(config_file))
     stand_in(empty, "sys.exit('error: apidocs has no champion yet')")
     with pytest.raises(UserError, match="apidocs has no champion yet"):
-        resolve.hand_over()
+        resolve.hand_over(resolve.settings())
 
 
 def test_a_bento_holds_all_that_it_needs(
@@ -78,16 +83,16 @@ def test_a_bento_holds_all_that_it_needs(
     (empty / "bundle").symlink_to(bundle)
     (empty / "config.yaml").write_text(config_file.read_text())
     packed = description.model_copy(update={"folder": Path("bundle")})
-    (empty / "slot.json").write_text(packed.model_dump_json())
-    assert resolve.hand_over().folder == empty / "bundle"
+    write_descriptions(empty / "slots.json", [packed])
+    assert resolve.hand_over(resolve.settings())[0].folder == empty / "bundle"
     assert resolve.settings().workers == 2
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"name": "a b"}'])
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"name": "a b"}]'])
 def test_a_broken_description_is_named(empty: Path, text: str) -> None:
-    (empty / "slot.json").write_text(text)
-    with pytest.raises(UserError, match=r"slot\.json does not describe a model to serve"):
-        SlotDescription.read(empty / "slot.json")
+    (empty / "slots.json").write_text(text)
+    with pytest.raises(UserError, match=r"slots\.json does not describe models to serve"):
+        read_descriptions(empty / "slots.json")
 
 
 def test_without_an_alias_no_alias_is_answered_to(description: SlotDescription) -> None:

@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from serving.app import build as application
-from serving.slot import Slot, SlotDescription
+from serving.core import Core
+from serving.slot import SlotDescription
+from serving.table import Table
 from sluice.errors import UserError
 from sluice.files import link_tree, write_json
 from sluice.inference.bundle import Bundle, bundle_digest
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.inference.settings import Serve
 from sluice.search.build import build
@@ -54,7 +56,8 @@ def description(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> SlotD
 
 def post(description: SlotDescription, body: Any, **more: Any) -> httpx.Response:
     """Ask a service of this slot, in this process."""
-    app = application(Slot.load(description, ENGINE), Serve(engine=ENGINE, **more))
+    settings = Serve(engine=ENGINE, **more)
+    app = application(Core(Table.load([description], settings), settings))
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
@@ -72,7 +75,7 @@ def test_hits_are_those_of_the_searcher(description: SlotDescription) -> None:
     found = answer.json()["results"]
     assert [[hit["id"] for hit in one["hits"]] for one in found] == [[hit.id for hit in hits] for hits in direct]
     assert set(found[0]["hits"][0]) == {"text", "score", "source", "id", "title"}
-    assert answer.json()["usage"] == {"texts": 2, "tokens": predictor.predict(QUERIES).tokens}
+    assert answer.json()["usage"] == {"texts": 2, "tokens": predictor.predict(QUERIES).tokens, "truncated": []}
 
 
 def test_one_text_has_ten_hits(description: SlotDescription) -> None:

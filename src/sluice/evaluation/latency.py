@@ -5,45 +5,68 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sluice.gate import NOISE
 from sluice.inference.predictor import Predictor
 
 ROUNDS = 15
+INNER = 3
+"""Rounds beyond either bound of a median: of 15, the bounds then hold it in 96 % of all cases, whatever the noise."""
 ATTEMPTS = 3
 ROUND_SECONDS, FEWEST = 1.0, 4
 """A model that takes longer for all inputs, as those do that write texts, is timed on fewer of them."""
+
+Round = tuple[float, float, float]
+"""Seconds of the first model, of the second, and of a second copy of the second."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How many times as fast as another a model is, with bounds, and what two copies of the other gave."""
+
+    median: float
+    low: float
+    high: float
+    control: float
 
 
 def latency_ratios(
     challenger: Predictor, champion: Predictor, control: Predictor, inputs: Sequence[Any]
 ) -> tuple[float, float]:
-    """Challenger over champion, and control (a second copy of the champion) over champion.
+    """Challenger over champion, and control (a second copy of the champion) over champion: medians of the rounds."""
+    rounds = _rounds(challenger, champion, control, inputs)
+    return statistics.median(new / old for new, old, _ in rounds), _control(rounds)
 
-    Single inputs, as a service sees them; each round times all three in turn; medians of the rounds' ratios. A control
-    that is off by more than the gate's noise bound is tried again, on a machine that may have calmed down.
+
+def speed(form: Predictor, plain: Predictor, control: Predictor, inputs: Sequence[Any]) -> Speed:
+    """How many times as fast as `plain` a form of it is; `control` is a second copy of `plain`."""
+    rounds = _rounds(form, plain, control, inputs)
+    times = sorted(old / new for new, old, _ in rounds)
+    return Speed(statistics.median(times), times[INNER], times[-1 - INNER], 1 / _control(rounds))
+
+
+def _rounds(first: Predictor, second: Predictor, control: Predictor, inputs: Sequence[Any]) -> list[Round]:
+    """Single inputs, as a service sees them; each round times all three in turn.
+
+    Where the control is off by more than the gate's noise bound, all is tried again, on a machine that may have
+    calmed down.
     """
-    for predictor in (challenger, champion, control):
+    for predictor in (first, second, control):
         _seconds(predictor, inputs[:FEWEST])
-    fit = int(ROUND_SECONDS / max(_seconds(champion, inputs[:FEWEST]), 1e-9) * FEWEST)
+    fit = int(ROUND_SECONDS / max(_seconds(second, inputs[:FEWEST]), 1e-9) * FEWEST)
     inputs = inputs[: max(FEWEST, fit)]
-    ratios = (0.0, 0.0)
+    rounds: list[Round] = []
     for _ in range(ATTEMPTS):
-        ratios = _measure(challenger, champion, control, inputs)
-        if abs(ratios[1] - 1) <= NOISE:
+        rounds = [(_seconds(first, inputs), _seconds(second, inputs), _seconds(control, inputs)) for _ in range(ROUNDS)]
+        if abs(_control(rounds) - 1) <= NOISE:
             break
-    return ratios
+    return rounds
 
 
-def _measure(
-    challenger: Predictor, champion: Predictor, control: Predictor, inputs: Sequence[Any]
-) -> tuple[float, float]:
-    rounds = [[_seconds(one, inputs) for one in (challenger, champion, control)] for _ in range(ROUNDS)]
-    return (
-        statistics.median(new / old for new, old, _ in rounds),
-        statistics.median(same / old for _, old, same in rounds),
-    )
+def _control(rounds: Sequence[Round]) -> float:
+    return statistics.median(same / old for _, old, same in rounds)
 
 
 def _seconds(predictor: Predictor, inputs: Sequence[Any]) -> float:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from sluice.gate import NOISE
+
 FEW = 3
 """Slices and failed cases that are worth a look in a terminal."""
 
@@ -69,6 +71,46 @@ def _folds(record: dict[str, Any]) -> list[list[str]]:
         cells = [f"{margin[m]['mean']:+.3f} ± {margin[m]['std']:.3f}" for m in metrics]
         lines.append([f"margin over {name}", *cells])
     return lines
+
+
+def table_of_forms(record: dict[str, Any]) -> str:
+    """What was measured of the faster forms for a terminal."""
+    return "\n".join([*aligned(_forms(record)), *_refusals(record)])
+
+
+def markdown_of_forms(record: dict[str, Any]) -> str:
+    """The same in markdown; nothing where no form was made."""
+    return "\n\n".join(part for part in [marked(_forms(record)), *_refusals(record)] if part)
+
+
+def _forms(record: dict[str, Any]) -> list[list[str]]:
+    """A line a form, with a header."""
+    lines = []
+    for name, form in record["forms"].items():
+        apart, speed = form["difference"], form["speed"]
+        lines.append(
+            [
+                name,
+                f"{form['size'] / 1e6:.1f}",
+                f"{form['agreement']:.4f}",
+                f"{apart['value']:+.4f} [{apart['low']:+.4f}, {apart['high']:+.4f}]",
+                f"{speed['value']:.2f} [{speed['low']:.2f}, {speed['high']:.2f}]",
+                "no" if name in record["refused"] else "yes",
+            ]
+        )
+    if not lines:
+        return []
+    first = next(iter(record["forms"].values()))
+    title = f"faster form ({first['rows']:,} validation rows)"
+    return [[title, "MB", "agreement", f"{first['metric']} - the model's", "times as fast", "kept"], *lines]
+
+
+def _refusals(record: dict[str, Any]) -> list[str]:
+    told = [f"{name} is not kept: {why}" for name, why in record["refused"].items()]
+    noise = max((abs(form["control"] - 1) for form in record["forms"].values()), default=0.0)
+    if noise > NOISE:
+        told.append(f"times are rough: two copies of the model came out {noise:.0%} apart")
+    return told
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> list[str]:

@@ -44,6 +44,35 @@ class Abstention(Part):
     """The label that stands for no answer, as an answer below the threshold does."""
 
 
+class Estimate(Part):
+    """A figure with its bounds; NaN where it could not be measured."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Form(Part):
+    """A faster form of the model, beside its own weights run by PyTorch on the same validation rows."""
+
+    file: str
+    """Its file in the bundle."""
+    size: int
+    """Bytes."""
+    rows: int
+    """Validation rows that it was compared on."""
+    agreement: float
+    """1 where it answers as those weights do: the share of equal answers, or what the task has in its place."""
+    metric: str
+    """Name of the primary metric."""
+    difference: Estimate
+    """The form minus those weights in that metric with bootstrap bounds, turned round where less is better."""
+    speed: Estimate
+    """Times as fast as those weights, each with one thread and one text after the other."""
+    control: float
+    """Times as fast as those weights a second copy of them came out: 1 on a quiet machine."""
+
+
 class Bundle(Part):
     """What `bundle.json` holds."""
 
@@ -57,6 +86,8 @@ class Bundle(Part):
     """Headline figures on the test split."""
     abstention: Abstention | None = None
     """None where no threshold was asked for."""
+    forms: dict[str, Form] = {}
+    """By the name of the engine that runs them: `onnx` for float32, `int8`. Empty where there are none."""
 
     @classmethod
     def read(cls, folder: Path) -> Bundle:

@@ -1,16 +1,18 @@
-"""`Engine`: how outputs are computed. The torch engine is the reference that others are compared with."""
+"""`Engine`: how outputs are computed. `engines/` holds them; torch is the reference that others are compared with."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, Field
 
 from sluice.part import Part
 from sluice.tasks.task import Task
+from sluice.tasks.written import Wish
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,43 +21,62 @@ Forward = Callable[[Sequence[Sequence[int]], BaseModel], "npt.NDArray[Any]"]
 """Token ids of a batch of inputs, and the task's options -> the task's raw outputs, a row an input."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What a writer has to say of one text: a token more, its end, or why it broke off."""
+
+    token: int | None = None
+    logprob: float | None = None
+    """Natural logarithm of the token's probability; only where it was wished for."""
+    ended: bool = False
+    """Whether the text is complete: by its stop token, which is not among the tokens, or by its length."""
+    stopped: bool = False
+    """Whether it ended by its stop token."""
+    error: str | None = None
+
+
+class Writer(Protocol):
+    """Writes many texts at once, token by token; each caller may come and leave at any time."""
+
+    def start(self, ids: Sequence[int], wish: Wish, emit: Callable[[Step], None]) -> Callable[[], None]:
+        """Begin to go on from a prompt. `emit` is called on the running event loop for every step, until one that
+        has ended or failed. What is returned makes it stop writing."""
+
+    def alive(self) -> bool:
+        """Whether it still works."""
+
+
 class Engine(Part, ABC):
     """A way to run a bundle's model."""
+
+    kind: ClassVar[str]
+
+    threads: int | None = Field(None, ge=1)
+    """Threads within one operation; none leaves it to the engine, in the service to the worker's share of the cores."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the list of models, such as `torch float32`."""
+        return self.kind
+
+    @property
+    def together(self) -> int | None:
+        """Most inputs in one forward pass; None leaves it to the task."""
+        return None
+
+    def chosen(self, folder: Path, task: Task) -> Engine:
+        """The engine that runs this bundle: this one, unless it leaves the choice to the bundle."""
+        return self
 
     @abstractmethod
     def load(self, folder: Path, task: Task) -> Forward:
         """Load the model once and return its forward pass."""
 
+    def writer(self, folder: Path, task: Task) -> Writer | None:
+        """Load the model to write token by token for many callers; None where this engine only runs whole batches."""
+        return None
 
-class TorchEngine(Engine):
-    """PyTorch on the CPU or one GPU."""
 
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision of weights and activations."""
-    threads: int | None = Field(None, ge=1)
-    """Threads within one operation; none leaves PyTorch's choice, one a core."""
-
-    def load(self, folder: Path, task: Task) -> Forward:
-        """Load the safetensors weights and return the forward pass."""
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        if self.threads:
-            torch.set_num_threads(self.threads)
-        model = task.model_class().from_pretrained(folder.absolute(), dtype=getattr(torch, self.dtype))
-        model.eval().to(device)
-        padding = model.config.pad_token_id or 0
-
-        def filled(row: Sequence[int], more: Sequence[int]) -> list[int]:
-            return [*more, *row] if task.padding == "left" else [*row, *more]
-
-        def forward(batch: Sequence[Sequence[int]], options: BaseModel) -> npt.NDArray[Any]:
-            width = max(map(len, batch))
-            empty = [width - len(row) for row in batch]
-            ids = torch.tensor([filled(row, [padding] * more) for row, more in zip(batch, empty, strict=True)])
-            mask = torch.tensor([filled([1] * len(row), [0] * more) for row, more in zip(batch, empty, strict=True)])
-            with torch.inference_mode():
-                outputs = task.forward(model, {"input_ids": ids.to(device), "attention_mask": mask.to(device)}, options)
-            return (outputs.float() if outputs.is_floating_point() else outputs).cpu().numpy()
-
-        return forward
+def gpus() -> int:
+    """How many GPUs this machine has, without importing what would use them."""
+    return sum(1 for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit())

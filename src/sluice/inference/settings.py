@@ -1,32 +1,75 @@
-"""`Serve`: how users reach a model. The service reads it; nothing in here knows a protocol."""
+"""`Serve`: how users reach models. The service reads it; nothing in here knows a protocol."""
 
 from __future__ import annotations
 
-from pydantic import Field, SerializeAsAny
+import os
+from typing import Annotated, Literal, Self
 
-from sluice.inference.engine import Engine
+from pydantic import Field, SerializeAsAny, StringConstraints, model_validator
+
+from sluice.inference.engine import Engine, gpus
 from sluice.part import Part
+
+Reference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(@[A-Za-z0-9_-]+|:[1-9][0-9]*)?$")]
+"""`name`, which is its champion, `name@alias` or `name:version`."""
 
 
 class Serve(Part):
     """Where the service listens and what it accepts. Limits hold for each worker process."""
 
+    models: tuple[Reference, ...] = ()
+    """Registered models that are served, the first of a task being its default; empty is the champion of `name`."""
     engine: SerializeAsAny[Engine]
-    """What computes the logits."""
+    """What computes."""
+    engines: dict[str, SerializeAsAny[Engine]] = {}
+    """Models, by name, that are run by another engine."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in."""
     port: int = Field(3000, ge=1, le=65535)
-    workers: int = Field(1, ge=1)
-    """Processes that each hold the model: one a core, with `engine.threads=1`, answers the most requests."""
+    """Of HTTP."""
+    grpc_port: int | None = Field(8001, ge=1, le=65535)
+    """Of gRPC; none does without."""
+    workers: int | None = Field(None, ge=1)
+    """Processes that each hold the models; none is one a core, and on a GPU one."""
+    batch: int = Field(8, ge=1)
+    """Texts in one forward pass, at most. They are taken as they wait: nothing waits for a batch to fill."""
+    too_long: Literal["truncate", "refuse"] = "truncate"
+    """What becomes of a text with more tokens than its model reads: its answer says that it was cut, or is refused."""
     max_texts: int = Field(64, ge=1)
     """Texts in one request."""
     max_characters: int = Field(20_000, ge=1)
     """Characters in one text."""
     max_body_bytes: int = Field(1_048_576, ge=1024)
     """Bytes in the body of one request."""
-    max_waiting: int = Field(32, ge=0)
-    """Requests that may wait while another is computed; the next one is turned away."""
+    max_waiting: int = Field(512, ge=0)
+    """Texts that may wait for a model; the next request is turned away."""
     timeout_s: float = Field(30.0, gt=0)
     """Seconds from the first byte of a request to the first byte of its answer."""
     grace_s: float = Field(30.0, gt=0)
     """Seconds that requests in flight have to finish once the service is told to stop."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [name_of(reference) for reference in self.models]
+        if names and (strangers := set(self.engines) - set(names)):
+            raise ValueError(f"engines: {', '.join(sorted(strangers))} not in models={list(self.models)}")
+        return self
+
+    def processes(self) -> int:
+        """How many workers there are on this machine."""
+        if self.workers:
+            return self.workers
+        return gpus() or len(os.sched_getaffinity(0))
+
+    def threads(self) -> int:
+        """Threads of a worker's engine, where the engine leaves them open: its share of the cores."""
+        return max(1, len(os.sched_getaffinity(0)) // self.processes())
+
+    def engine_of(self, name: str) -> Engine:
+        """What runs a model."""
+        return self.engines.get(name, self.engine)
+
+
+def name_of(reference: str) -> str:
+    """The model's name in `name`, `name@alias` or `name:version`."""
+    return reference.partition("@")[0].partition(":")[0]

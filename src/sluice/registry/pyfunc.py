@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from sluice.inference.columns import predictions, result_columns
-from sluice.inference.engine import TorchEngine
+from sluice.inference.engines.fastest import FastestEngine
 from sluice.inference.predictor import Predictor
 
 
@@ -18,8 +18,8 @@ class SluiceModel(PythonModel):
     """Answers rows of a column `text` through the same predictor that the service uses."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the bundle that was logged with the model."""
-        self.predictor = Predictor(Path(context.artifacts["bundle"]), TorchEngine())
+        """Load the bundle that was logged with the model, by the engine that the service chooses unless told."""
+        self.predictor = Predictor(Path(context.artifacts["bundle"]), FastestEngine())
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None

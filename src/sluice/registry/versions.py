@@ -20,6 +20,7 @@ LIBRARIES = (
     "transformers",
     "tokenizers",
     "safetensors",
+    "onnxruntime",
     "numpy",
     "pandas",
     "pydantic",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from sluice.errors import UserError
 from sluice.metrics.ranking import recall, reciprocal_rank
 from sluice.search.lines import plain_id, read_rows
@@ -24,16 +26,34 @@ RUN = 2
 """Words in a row that have to stand in a passage to count as taken from it."""
 
 
-@dataclass(frozen=True)
-class Answered:
+class AskOptions(BaseModel):
+    """What a caller may ask for beside the question."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    passages: int = Field(2, ge=1, le=20, description="Passages that the writer is given.")
+    passage_words: int = Field(60, ge=5, description="Words of each, at most.")
+    search: str | None = Field(None, description="The model that finds; none takes the service's first.")
+
+
+class Answered(BaseModel):
     """An answer, what it was given, and how much of it stands there."""
 
     text: str
     hits: list[Hit]
-    cited: list[int]
-    """Numbers, from 1, of the passages that the answer names."""
-    grounded: float
-    """Share of its pairs of neighbouring words that stand in the passages that it names, or where none, in any."""
+    cited: list[int] = Field(description="Numbers, from 1, of the passages that the answer names.")
+    grounded: float = Field(
+        description="Share of its pairs of neighbouring words that stand in the passages that it names, "
+        "or where it names none, in any."
+    )
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a writer is asked, and the passages that it is shown."""
+
+    text: str
+    shown: list[str]
 
 
 @dataclass(frozen=True)
@@ -56,15 +76,12 @@ class Answerer:
     def answer(self, questions: Sequence[str]) -> list[Answered]:
         """One answer a question."""
         found = self.searcher.search(questions, self.settings.passages)
-        shown = [[self._shown(hit) for hit in hits] for hits in found]
-        prompts = [grounded(question, texts) for question, texts in zip(questions, shown, strict=True)]
-        results: list[Any] = self.writer.predict(prompts).results
-        return [answered(one.text, hits, texts) for one, hits, texts in zip(results, found, shown, strict=True)]
-
-    def _shown(self, hit: Hit) -> str:
-        words = hit.text.split()[: self.settings.passage_words]
-        name = [f"{hit.title}:"] if hit.title and not hit.text.startswith(hit.title) else []
-        return " ".join([*name, *words])
+        words = self.settings.passage_words
+        prompts = [prompt_from(question, hits, words) for question, hits in zip(questions, found, strict=True)]
+        results: list[Any] = self.writer.predict([prompt.text for prompt in prompts]).results
+        return [
+            answered(one.text, hits, prompt.shown) for one, hits, prompt in zip(results, found, prompts, strict=True)
+        ]
 
     def measure(self, asked: Sequence[Asked]) -> dict[str, float]:
         """How often the right document is found, named and used; ROUGE-L where right answers are known."""
@@ -99,11 +116,22 @@ def read_questions(path: Path) -> list[Asked]:
     ]
 
 
+def prompt_from(question: str, hits: Sequence[Hit], words: int) -> Prompt:
+    """What a writer is asked: the question, and the first `words` of each passage."""
+    shown = [_shown(hit, words) for hit in hits]
+    return Prompt(grounded(question, shown), shown)
+
+
+def _shown(hit: Hit, words: int) -> str:
+    name = [f"{hit.title}:"] if hit.title and not hit.text.startswith(hit.title) else []
+    return " ".join([*name, *hit.text.split()[:words]])
+
+
 def answered(text: str, hits: list[Hit], shown: list[str]) -> Answered:
     """What an answer names of the passages that were shown, and how much of it stands there."""
     cited = sorted({int(number) for number in CITED.findall(text)} & set(range(1, len(hits) + 1)))
     used = [shown[at - 1] for at in cited] or shown
-    return Answered(text, hits, cited, groundedness(text, used))
+    return Answered(text=text, hits=hits, cited=cited, grounded=groundedness(text, used))
 
 
 def groundedness(text: str, passages: Sequence[str]) -> float:

@@ -17,6 +17,9 @@ from sluice.tasks.task import Task
 from sluice.workspace import MANIFEST
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from sluice.inference.predictor import Predictor
 
 MORE = 4
@@ -71,7 +74,7 @@ def embedder(predictor: Predictor) -> Embed:
 class Searcher:
     """A finished index, held against removal for as long as this object lives."""
 
-    def __init__(self, folder: Path, embed: Embed) -> None:
+    def __init__(self, folder: Path, embed: Embed | None = None) -> None:
         self.folder, self.embed = folder, embed
         try:
             self._held = (folder / MANIFEST).open(encoding="utf-8")
@@ -84,20 +87,27 @@ class Searcher:
 
     def search(self, queries: Sequence[str], k: int, exact: bool = False) -> list[list[Hit]]:
         """The `k` best documents for each query, best first; of documents with the same passage one is shown."""
+        return self.near(self._embedded(queries), k, exact)
+
+    def near(self, vectors: npt.NDArray[np.float32], k: int, exact: bool = False) -> list[list[Hit]]:
+        """The same for queries that are vectors already."""
         shown = [name for name in SHOWN if name not in ("key", "content")]
-        found = self._nearest(queries, k, exact, [*shown, "content"], ("id", "content"))
+        found = self._nearest(vectors, k, exact, [*shown, "content"], ("id", "content"))
         return [[Hit(**{name: row[name] for name in (*shown, "score")}) for row in rows] for rows in found]
 
     def documents(self, queries: Sequence[str], k: int, exact: bool = False) -> list[list[str]]:
         """The ids of the `k` best documents for each query, best first."""
-        found = self._nearest(queries, k, exact, ["id"], ("id",))
+        found = self._nearest(self._embedded(queries), k, exact, ["id"], ("id",))
         return [[row["id"] for row in rows] for rows in found]
 
+    def _embedded(self, queries: Sequence[str]) -> npt.NDArray[np.float32]:
+        assert self.embed, "opened without what turns texts into vectors"
+        return self.embed(queries)
+
     def _nearest(
-        self, queries: Sequence[str], k: int, exact: bool, columns: list[str], apart: tuple[str, ...]
+        self, vectors: npt.NDArray[np.float32], k: int, exact: bool, columns: list[str], apart: tuple[str, ...]
     ) -> list[list[dict[str, Any]]]:
         """Rows that differ in all of `apart`; more are looked up until there are enough of them."""
-        vectors = self.embed(queries)
         probes = None if exact else self.record["probes"]
         wanted = min(self.rows, MORE * k)
         while True:

@@ -24,7 +24,7 @@ from sluice.tasks.task import (
     Tokenizer,
 )
 from sluice.tasks.tokens import token_figures, token_losses, token_scores, token_sums
-from sluice.tasks.written import Written, WrittenResult, result
+from sluice.tasks.written import Wish, Written, WrittenResult, result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,10 +112,11 @@ class Generation(Task):
         for one in inputs:
             exchange = one if isinstance(one, Exchange) else None
             ids = self.prompt(tokenizer, exchange.prompt if exchange else one)
-            ids = ids if whole else ids[-limit:]
+            cut = not whole and len(ids) > limit
+            ids = ids[-limit:] if cut else ids
             answer = self.answer(tokenizer, exchange)[: self.longest] if exchange else []
             positions = list(range(len(ids), len(ids) + len(answer))) if exchange else None
-            found.append(Encoded([*ids, *answer], positions))
+            found.append(Encoded([*ids, *answer], positions, cut))
         return found
 
     def _limit(self, tokenizer: Tokenizer) -> int:
@@ -165,15 +166,14 @@ class Generation(Task):
 
         if isinstance(options, Likelihood):
             return sampling.nats(model, batch)
-        asked = options.model_dump(exclude_none=True)
-        chosen = {"max_new_tokens": self.max_new_tokens, "temperature": self.temperature, "top_p": self.top_p, **asked}
-        return sampling.write(
-            model,
-            batch,
-            tokens=chosen["max_new_tokens"],
-            temperature=chosen["temperature"],
-            top_p=chosen["top_p"],
-            seed=chosen["seed"],
+        return sampling.write(model, batch, self.wish(options))
+
+    def wish(self, options: BaseModel, logprobs: bool = False) -> Wish:
+        """How a text is to be written: as the caller says, where he does, otherwise as the task does."""
+        asked = options.model_dump(include={"temperature", "top_p", "seed"}, exclude_none=True)
+        tokens = getattr(options, "max_new_tokens", None) or self.max_new_tokens
+        return Wish(
+            **{"tokens": tokens, "temperature": self.temperature, "top_p": self.top_p, "logprobs": logprobs, **asked}
         )
 
     def read(self, raw: Any, encoded: Encoded, tokenizer: Tokenizer) -> Written | Weighed:
@@ -182,7 +182,7 @@ class Generation(Task):
             from sluice.tasks.sampling import ENDED
 
             text = tokenizer.decode(raw[raw != ENDED], skip_special_tokens=True).strip()
-            return Written(text, ENDED in raw, len(encoded.ids) >= self._limit(tokenizer))
+            return Written(text, ENDED in raw, encoded.cut)
         offset = len(raw) - len(encoded.ids)
         answer = [encoded.ids[at] for at in encoded.positions]
         read = tokenizer.decode(answer, skip_special_tokens=True).strip()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sluice.errors import UserError
 from sluice.files import write_json
 from sluice.tasks.classification import Classification
-from sluice.tasks.task import Baselines, Columns, Encoded, Kind, Tokenizer
+from sluice.tasks.task import Baselines, Columns, Encoded, Kind, Tokenizer, overlong
 
 Pair = tuple[str, str]
 EXPECTED = 'expected a pair as a JSON list of two texts, ["one", "other"], sent as one string'
@@ -48,7 +48,7 @@ class PairClassification(Classification):
         cut = {} if whole else {"truncation": True, "max_length": limit}
         ones, others = zip(*map(pair_of, inputs), strict=True)
         encoded = tokenizer(list(ones), list(others), return_attention_mask=False, verbose=False, **cut)
-        return [Encoded(ids) for ids in encoded["input_ids"]]
+        return [Encoded(ids, cut=cut) for ids, cut in zip(encoded["input_ids"], overlong(encoded), strict=True)]
 
     def export(self, folder: Path) -> None:
         """Whoever opens the tokenizer tells the texts apart as in training: by the separator, not by token types."""

@@ -126,6 +126,13 @@ class Regression(Task):
         """The scores."""
         return [float(row[0]) for row in outputs]
 
+    def agreement(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
+        """One minus the mean difference in standard deviations of `theirs`: numbers are hardly ever equal."""
+        import numpy as np
+
+        one, other = (np.array(self.predictions(some, labels)) for some in (ours, theirs))
+        return float(1 - np.abs(one - other).mean() / (other.std() or 1.0))
+
     def metrics(self, outputs: Outputs, labels: Sequence[str], references: Answers) -> dict[str, float]:
         """R2, correlations and errors."""
         from sluice.metrics.regression import Errors

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sluice.tasks.written import Wish
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -14,16 +16,14 @@ ROWS = 8
 """Texts whose scores of the whole vocabulary are held at a time."""
 
 
-def write(
-    model: PreTrainedModel, batch: Mapping[str, Any], *, tokens: int, temperature: float, top_p: float, seed: int
-) -> Any:
-    """Ids of what follows each prompt, `ENDED` from its stop token on; shape (batch, at most `tokens`)."""
+def write(model: PreTrainedModel, batch: Mapping[str, Any], wish: Wish) -> Any:
+    """Ids of what follows each prompt, `ENDED` from its stop token on; shape (batch, at most `wish.tokens`)."""
     import torch
 
-    width = batch["input_ids"].shape[1]
-    choices = _processors(temperature, top_p, seed, batch["input_ids"].shape[0]) if temperature else None
+    rows, width = batch["input_ids"].shape
+    choices = _processors(wish, rows) if wish.temperature else None
     found = model.generate(
-        **batch, max_new_tokens=tokens, do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None,
+        **batch, max_new_tokens=wish.tokens, do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None,
         logits_processor=choices,
     )[:, width:]  # fmt: skip
     stops = model.generation_config.eos_token_id
@@ -33,22 +33,43 @@ def write(
     return found.masked_fill(torch.isin(found, listed).cumsum(dim=1) > 0, ENDED)
 
 
-def _processors(temperature: float, top_p: float, seed: int, rows: int) -> Any:
-    """The greedy choice after these is a draw: adding Gumbel noise and taking the largest draws from the softmax.
+class Draw:
+    """Draws the tokens of one text: the largest of the scores that it returns is the token.
 
-    Each row has a generator of its own, so that an answer does not depend on what else is in its batch.
+    Adding Gumbel noise and taking the largest draws from the softmax. Each text has a generator of its own, so
+    that it does not depend on what else is in its batch.
     """
-    import torch
-    from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
-    generators = [torch.Generator().manual_seed(seed) for _ in range(rows)]
+    def __init__(self, wish: Wish) -> None:
+        import torch
+        from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+        self._generator = torch.Generator().manual_seed(wish.seed)
+        self._warpers = [TemperatureLogitsWarper(wish.temperature)]
+        if wish.top_p < 1:
+            self._warpers.append(TopPLogitsWarper(wish.top_p))
+
+    def __call__(self, scores: Any) -> Any:
+        """Scores of the next token, shape (vocabulary,), with noise."""
+        import torch
+
+        row = scores.unsqueeze(0)
+        for warper in self._warpers:
+            row = warper(None, row)
+        drawn = torch.rand(row.shape[1], generator=self._generator, dtype=torch.float64)
+        return row[0] - (-drawn.clamp_min(1e-300).log()).log().to(row.device, row.dtype)
+
+
+def _processors(wish: Wish, rows: int) -> Any:
+    import torch
+    from transformers import LogitsProcessorList
+
+    draws = [Draw(wish) for _ in range(rows)]
 
     def noise(ids: Any, scores: Any) -> Any:
-        draws = torch.stack([torch.rand(scores.shape[1], generator=one, dtype=torch.float64) for one in generators])
-        return scores - (-draws.clamp_min(1e-300).log()).log().to(scores.device, scores.dtype)
+        return torch.stack([draw(row) for draw, row in zip(draws, scores, strict=True)])
 
-    cut = [TopPLogitsWarper(top_p)] if top_p < 1 else []
-    return LogitsProcessorList([TemperatureLogitsWarper(temperature), *cut, noise])
+    return LogitsProcessorList([noise])
 
 
 def nats(model: PreTrainedModel, batch: Mapping[str, Any]) -> Any:

@@ -120,7 +120,7 @@ class Seq2Seq(Task):
         """The text of the tokens."""
         text = tokenizer.decode(raw, skip_special_tokens=True).strip()
         finished = tokenizer.eos_token_id in raw[1:].tolist()
-        return Written(text, finished, len(encoded.ids) >= min(self.max_length, tokenizer.model_max_length))
+        return Written(text, finished, encoded.cut)
 
     def predictions(self, outputs: Outputs, labels: Sequence[str]) -> Answers:
         """The texts."""

@@ -16,7 +16,7 @@ from sluice.part import Part
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
     from sluice.metrics.significance import Tally
 
@@ -42,6 +42,11 @@ IGNORED = -100
 """The target of a token that nothing is learnt from, as torch's cross-entropy has it."""
 
 
+def overlong(encoded: BatchEncoding) -> list[bool]:
+    """Whether each text of a tokenizer's output was longer than what the tokenizer kept of it."""
+    return [bool(one.overflowing) for one in encoded.encodings]
+
+
 def items(cell: str) -> list[str]:
     """The strings of a cell that holds several, with their own line breaks."""
     return [one.replace(BREAK, "\n") for one in cell.split("\n")]
@@ -55,6 +60,8 @@ class Encoded:
     """Token ids, special tokens included."""
     positions: list[int] | None = None
     """The tokens whose outputs answer; None where the input as a whole has one output."""
+    cut: bool = False
+    """Whether the input is longer than what is read of it."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ class Task(Part, ABC):
         limit = min(self.max_length, tokenizer.model_max_length)
         cut = {} if whole else {"truncation": True, "max_length": limit}
         encoded = tokenizer(list(inputs), return_attention_mask=False, verbose=False, **cut)
-        return [Encoded(ids) for ids in encoded["input_ids"]]
+        return [Encoded(ids, cut=cut) for ids, cut in zip(encoded["input_ids"], overlong(encoded), strict=True)]
 
     @abstractmethod
     def targets(
@@ -241,6 +248,11 @@ class Task(Part, ABC):
     @abstractmethod
     def predictions(self, outputs: Outputs, labels: Sequence[str]) -> Answers:
         """The model's answer for each row."""
+
+    def agreement(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
+        """How alike two forms of one model answer the same inputs, 1 for no difference: the share of equal answers."""
+        pairs = zip(self.predictions(ours, labels), self.predictions(theirs, labels), strict=True)
+        return sum(one == other for one, other in pairs) / len(ours)
 
     def probabilities(self, outputs: Outputs) -> npt.NDArray[np.float64] | None:
         """How probable each label is, shape (rows, labels); None where an answer is no choice among labels."""

@@ -22,6 +22,7 @@ from sluice.tasks.task import (
     Targets,
     Task,
     Tokenizer,
+    overlong,
 )
 
 if TYPE_CHECKING:
@@ -110,8 +111,10 @@ class TokenClassification(Task):
         texts, spans = zip(*(_spans(_words(given)) for given in inputs), strict=True)
         encoded = tokenizer(list(texts), return_offsets_mapping=True, return_attention_mask=False, verbose=False, **cut)
         return [
-            Encoded(ids, _firsts(offsets, own))
-            for ids, offsets, own in zip(encoded["input_ids"], encoded["offset_mapping"], spans, strict=True)
+            Encoded(ids, _firsts(offsets, own), cut)
+            for ids, offsets, own, cut in zip(
+                encoded["input_ids"], encoded["offset_mapping"], spans, overlong(encoded), strict=True
+            )
         ]
 
     def targets(
@@ -142,6 +145,11 @@ class TokenClassification(Task):
     def predictions(self, outputs: Outputs, labels: Sequence[str]) -> Answers:
         """The most probable tag of each word that was read."""
         return [[labels[index] for index in row.argmax(axis=-1)] for row in outputs]
+
+    def agreement(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
+        """The share of words with the same tag."""
+        one, other = ([tag for tags in self.predictions(some, labels) for tag in tags] for some in (ours, theirs))
+        return sum(tag == second for tag, second in zip(one, other, strict=True)) / max(1, len(one))
 
     def metrics(self, outputs: Outputs, labels: Sequence[str], references: Answers) -> dict[str, float]:
         """Precision, recall and F1 of whole entities, and the accuracy of single tags."""

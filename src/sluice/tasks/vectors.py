@@ -58,18 +58,21 @@ class Vectors(Task):
         return torch.nn.functional.normalize(pooled, dim=-1)
 
     def forward(self, model: PreTrainedModel, batch: Mapping[str, Any], options: BaseModel) -> Any:
-        """The vectors, of as many dimensions as are asked for; shape (batch, dimensions)."""
-        import torch
+        """The vectors, shape (batch, dimensions)."""
+        return self.vectors(model, batch)
 
-        vectors = self.vectors(model, batch)
-        wanted = options.dimensions if isinstance(options, VectorOptions) else None
-        return vectors if wanted is None else torch.nn.functional.normalize(vectors[:, :wanted], dim=-1)
+    def agreement(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
+        """The mean cosine of each input's two vectors."""
+        import numpy as np
+
+        return float((np.stack(list(ours)) * np.stack(list(theirs))).sum(axis=1).mean())
 
     def decode(
         self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel
     ) -> list[BaseModel]:
-        """The vectors as numbers."""
-        return [VectorResult(embedding=vector.tolist()) for vector in outputs]
+        """The vectors as numbers, as many of them as are asked for."""
+        wanted = options.dimensions if isinstance(options, VectorOptions) else None
+        return [VectorResult(embedding=_shortened(vector, wanted).tolist()) for vector in outputs]
 
     def export(self, folder: Path) -> None:
         """The files by which sentence-transformers opens the folder."""
@@ -95,6 +98,15 @@ class Vectors(Task):
         write_json(folder / "sentence_bert_config.json", {"max_seq_length": limit, "do_lower_case": False})
         write_json(folder / "1_Pooling" / "config.json", pooling)
         write_json(folder / "2_Normalize" / "config.json", {})
+
+
+def _shortened(vector: Any, wanted: int | None) -> Any:
+    import numpy as np
+
+    if wanted is None or wanted >= len(vector):
+        return vector
+    kept = vector[:wanted]
+    return kept / max(float(np.linalg.norm(kept)), 1e-12)
 
 
 def pair_collator(tokenizer: Tokenizer, multiple: int) -> Any:

@@ -16,12 +16,27 @@ class Written:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class Wish:
+    """How a text is to be written."""
+
+    tokens: int
+    """At most."""
+    temperature: float = 0.0
+    """0 always takes the likeliest token."""
+    top_p: float = 1.0
+    """Draw from the likeliest tokens that have that share together."""
+    seed: int = 0
+    logprobs: bool = False
+    """Whether the probability of each token is asked for."""
+
+
 class WrittenResult(BaseModel):
     """The answer for one text."""
 
     text: str = Field(description="What the model wrote.")
     finished: bool = Field(description="Whether it came to its end by itself.")
-    truncated: bool = Field(description="Whether the input may not have been read to its end.")
+    truncated: bool = Field(description="Whether the input was longer than what was read.")
 
 
 def result(one: Written) -> WrittenResult:

@@ -1,0 +1,160 @@
+"""`Batcher`: texts of many callers share forward passes, and nobody waits for a batch to fill.
+
+The event loop puts encoded texts into a queue; one thread a model takes what waits whenever the engine is idle. What is
+left of a request whose caller has gone is never computed, and a text that the engine fails on fails alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from pydantic import BaseModel
+
+from serving.refusals import BrokenError, OverloadedError
+from sluice.inference.predictor import Predictor
+from sluice.tasks.task import Encoded
+
+log = logging.getLogger("bentoml.sluice")
+SLACK = 1.1
+"""Tokens that are computed over tokens that are read: the rest of a batch is padding."""
+
+
+@dataclass(eq=False)
+class _Job:
+    """The texts of one request."""
+
+    future: asyncio.Future[list[Any]]
+    outputs: list[Any]
+    left: int
+    """Texts that are still to be computed."""
+
+
+@dataclass(eq=False)
+class _Item:
+    """One text of a request."""
+
+    job: _Job
+    at: int
+    encoded: Encoded
+    options: BaseModel
+    output: Any = field(default=None)
+
+    @property
+    def size(self) -> int:
+        return len(self.encoded.ids)
+
+
+class Batcher:
+    """Forward passes for all requests to one model."""
+
+    def __init__(self, predictor: Predictor, largest: int, max_waiting: int) -> None:
+        self.predictor = predictor
+        self.largest = min(largest, predictor.together)
+        self.max_waiting = max_waiting
+        self.waiting = 0
+        """Texts that have been taken in and not been answered. Only the event loop changes it."""
+        self._queue: SimpleQueue[list[_Item]] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    async def compute(self, encoded: Sequence[Encoded], options: BaseModel) -> list[Any]:
+        """What the task reads of the model's outputs, one a text. Raises OverloadedError, at once, and BrokenError."""
+        if self.waiting and self.waiting + len(encoded) > self.max_waiting + self.largest:
+            raise OverloadedError
+        job = _Job(asyncio.get_running_loop().create_future(), [None] * len(encoded), len(encoded))
+        self.waiting += len(encoded)
+        self._queue.put([_Item(job, at, one, options) for at, one in enumerate(encoded)])
+        return await job.future
+
+    def alive(self) -> bool:
+        """Whether the thread still works."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """End the thread, once it has no more to do."""
+        self._closed = True
+        self._queue.put([])
+        self._thread.join()
+
+    def _work(self) -> None:
+        waiting: list[_Item] = []
+        while waiting or not self._closed:
+            self._collect(waiting)
+            if batch := self._take(waiting):
+                self._answer(batch)
+
+    def _collect(self, waiting: list[_Item]) -> None:
+        """Add what has arrived; where nothing waits, wait for it."""
+        try:
+            arrived = self._queue.get(block=not waiting)
+            while True:
+                waiting += arrived
+                arrived = self._queue.get_nowait()
+        except Empty:
+            pass
+
+    def _take(self, waiting: list[_Item]) -> list[_Item]:
+        """The oldest text that somebody still waits for, and those of like length that may share its pass."""
+        gone = [item for item in waiting if item.job.future.done()]
+        if gone:
+            waiting[:] = [item for item in waiting if not item.job.future.done()]
+            self._tell(gone, None)
+        if not waiting:
+            return []
+        first = waiting[0]
+        if self.largest == 1 or len(waiting) == 1:
+            return [waiting.pop(0)]
+        steered = self.predictor.task.writes
+        alike = [one for one in waiting if not steered or one.options == first.options]
+        alike.sort(key=lambda one: (abs(one.size - first.size), one is not first))
+        batch = [first]
+        for one in alike[1:]:
+            widest = max(item.size for item in (*batch, one))
+            read = sum(item.size for item in batch) + one.size
+            if len(batch) == self.largest or widest * (len(batch) + 1) > SLACK * read:
+                break
+            batch.append(one)
+        taken = set(map(id, batch))
+        waiting[:] = [item for item in waiting if id(item) not in taken]
+        return batch
+
+    def _answer(self, batch: list[_Item]) -> None:
+        try:
+            outputs = self.predictor.compute([item.encoded for item in batch], batch[0].options)
+        except Exception as error:
+            if len(batch) > 1:  # one of them is to blame, the others are not
+                for item in batch:
+                    self._answer([item])
+                return
+            # The message may hold the caller's text: the log gets the places alone.
+            log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            self._tell(batch, BrokenError())
+            return
+        for item, output in zip(batch, outputs, strict=True):
+            item.output = output
+        self._tell(batch, None)
+
+    def _tell(self, batch: list[_Item], error: Exception | None) -> None:
+        batch[0].job.future.get_loop().call_soon_threadsafe(self._deliver, batch, error)
+
+    def _deliver(self, batch: list[_Item], error: Exception | None) -> None:
+        self.waiting -= len(batch)
+        for item in batch:
+            job = item.job
+            if job.future.done():
+                continue
+            if error:
+                job.future.set_exception(error)
+                continue
+            job.outputs[item.at] = item.output
+            job.left -= 1
+            if not job.left:
+                job.future.set_result(job.outputs)

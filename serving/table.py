@@ -1,0 +1,61 @@
+"""`Table`: the slots of a service, and which of them a request means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from serving.refusals import ModelNotFoundError
+from serving.slot import Slot, SlotDescription
+from sluice.inference.settings import Serve
+
+
+class Table:
+    """The models that are served; of each task, the first is its default."""
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self.slots = list(slots)
+
+    @classmethod
+    def load(cls, descriptions: Sequence[SlotDescription], settings: Serve) -> Table:
+        """Load all models, one after the other."""
+        return cls([Slot.load(one, settings) for one in descriptions])
+
+    @property
+    def verbs(self) -> list[str]:
+        """What can be asked here, in the order of the models."""
+        found = [verb for slot in self.slots for verb in slot.verbs]
+        if "search" in found and any(slot.texts.task.writes for slot in self.slots):
+            found.append("ask")
+        return list(dict.fromkeys(found))
+
+    def named(self, model: str, version: str | None = None) -> Slot:
+        """The slot that `name`, `name:version` or `name@alias` means. Raises ModelNotFoundError."""
+        wanted = f"{model}:{version}" if version else model
+        for slot in self.slots:
+            if slot.description.answers_to(wanted):
+                return slot
+        raise ModelNotFoundError(f"this service has {self._all()}, not '{wanted}'", "model")
+
+    def asked(self, verb: str, model: str | None) -> Slot:
+        """The slot for a task, the default one unless another is named. Raises ModelNotFoundError."""
+        for slot in self.slots:
+            if verb in slot.verbs and (model is None or slot.description.answers_to(model)):
+                return slot
+        if model is None:
+            raise ModelNotFoundError(f"this service has {self._all()}: none of them can {verb}", "model")
+        verbs = self.named(model).verbs
+        raise ModelNotFoundError(f"'{model}' cannot {verb}: ask /v1/{verbs[0]}", "model")
+
+    def writing(self, model: str | None) -> Slot:
+        """The slot of a decoder, the default one unless another is named. Raises ModelNotFoundError."""
+        slots = [slot for slot in self.slots if slot.texts.task.architecture == "decoder"]
+        for slot in slots:
+            if model is None or slot.description.answers_to(model):
+                return slot
+        if model is not None:
+            self.named(model)
+        told = ", ".join(slot.description.id for slot in slots) or "none"
+        raise ModelNotFoundError(f"'{model}' does not write; of those served here, these do: {told}", "model")
+
+    def _all(self) -> str:
+        return ", ".join(slot.description.id for slot in self.slots)

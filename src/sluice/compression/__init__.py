@@ -1,0 +1,1 @@
+"""Faster forms of a trained model: the same function in another file format, or in smaller numbers."""

@@ -1,0 +1,1 @@
+"""The engines: how a bundle's model may be run."""
