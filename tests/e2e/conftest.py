@@ -31,7 +31,11 @@ class House:
 
     @property
     def environment(self) -> dict[str, str]:
-        home = {"BENTOML_HOME": str(self.root.parent / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+        home = {
+            "BENTOML_HOME": str(self.root.parent / "bentoml"),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "SLUICE_GRPC_PORT": "0",
+        }
         kept = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}  # mlflow sets it
         return {**kept, **home, **self.more}
 

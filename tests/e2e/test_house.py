@@ -55,7 +55,7 @@ def test_a_relocated_house_works_as_before(moved):
     told = moved("train", "train.max_steps=60")
     assert told.count("unchanged: ") == 4
     assert "demo:1 was registered before; the challenger is demo:2" in told
-    folder = json.loads(moved("resolve").splitlines()[-1])["folder"]
+    folder = json.loads(moved("resolve").splitlines()[-1])[0]["folder"]
     assert folder.startswith(str(moved.root))
     for path in (moved.root / "work" / "receipts").glob("*-v1-promoted-*.json"):
         assert moved("verify", f"receipt={path}").endswith("\nverified\n")
@@ -97,7 +97,7 @@ def test_a_clean_up_and_a_backup_beside_a_training_harm_neither(moved, tmp_path)
     assert "restored" in restored("restore", f"archive={tmp_path}/x.tar")
     now = moved("history").splitlines()
     assert restored("history").splitlines()[:-1] == now[:-1]
-    slot = json.loads(restored("resolve").splitlines()[-1])
+    slot = json.loads(restored("resolve").splitlines()[-1])[0]
     assert slot["folder"].startswith(str(restored.root))
     for path in (restored.root / "work" / "receipts").glob("*-v1-promoted-*.json"):
         assert restored("verify", f"receipt={path}").endswith("\nverified\n")

@@ -61,7 +61,7 @@ def test_indexed_asked_measured_served_packaged(house: House, tmp_path: Path):
     assert "documents  300, 1 others removed" in told
     assert "1 texts embedded" in told
 
-    served = json.loads(house("resolve").splitlines()[-1])
+    served = json.loads(house("resolve").splitlines()[-1])[0]
     assert Path(served["index"]).parent == house.root / "work" / "index"
     direct = [line.split()[-1] for line in house("search", "query=iron", "k=2").splitlines() if f"{corpus}:" in line]
     house("package", "version=1")

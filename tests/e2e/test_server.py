@@ -52,7 +52,7 @@ def test_the_whole_way_through_a_server(team):
     states = [line.split()[6] for line in told.splitlines() if line.startswith("20")]
     assert states == ["done", "forced", "done"]
     assert f"champion: {team.name}:1" in told
-    slot = json.loads(team("resolve").splitlines()[-1])
+    slot = json.loads(team("resolve").splitlines()[-1])[0]
     assert (slot["version"], slot["alias"]) == (1, "champion")
     told = team("train", "train.max_steps=60")
     assert "[register] unchanged" in told

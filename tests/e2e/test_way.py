@@ -1,10 +1,13 @@
 """The whole way as users walk it: train, gate, promote, refuse, force, roll back, verify. In this order."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -39,7 +42,7 @@ def test_a_first_promotion_needs_no_champion(house):
     told = house("promote", "version=1")
     assert "against no champion yet" in told
     assert "promoted: demo:1 is the champion" in told
-    slot = json.loads(house("resolve").splitlines()[-1])
+    slot = json.loads(house("resolve").splitlines()[-1])[0]
     assert (slot["name"], slot["version"], slot["alias"]) == ("demo", 1, "champion")
 
 
@@ -52,7 +55,7 @@ def test_a_worse_challenger_is_refused_with_reasons(house):
     assert "REFUSE" in told
     assert "accuracy against the champion" in told
     assert "refused: demo:2 stays a challenger" in told
-    assert json.loads(house("resolve").splitlines()[-1])["version"] == 1
+    assert json.loads(house("resolve").splitlines()[-1])[0]["version"] == 1
 
 
 def test_force_overrules_and_is_recorded(house):
@@ -76,7 +79,7 @@ def test_bentoml_serve_in_the_repository_answers_as_the_champion(house):
         assert answer.headers["X-Model-Version"] == "demo:1"
         assert [result["label"] for result in answer.json()["results"]] == ["metal", "fruit"]
         (model,) = client.get("/v1/models").json()["data"]
-        slot = json.loads(house("resolve").splitlines()[-1])
+        slot = json.loads(house("resolve").splitlines()[-1])[0]
         assert (model["digests"]["bundle"], model["alias"]) == (slot["digest"], "champion")
 
 
@@ -106,12 +109,12 @@ def serving(house, environment, what, folder=REPOSITORY):
         assert process.wait(30) == 0
 
 
-def wait_ready(client, process):
+def wait_ready(client, process, path="/readyz"):
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert process.poll() is None
         try:
-            if client.get("/readyz").status_code == 200:
+            if client.get(path).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
@@ -202,3 +205,43 @@ def test_faster_forms_stand_in_the_bundle_the_card_and_mlflow(house):
         assert f"| onnx | {forms['onnx'].size / 1e6:.1f} | 1.0000 |" in text
     found = store.client.search_runs([store.experiment("demo")], "attributes.run_name = 'compress'")
     assert [run.data.metrics["onnx/agreement"] for run in found] == [1.0]
+
+
+def test_mlflow_models_serve_gives_the_same_answers(house, tmp_path):
+    """On the version with faster forms: both take the one that was measured to be the fastest."""
+    slots = tmp_path / "slots.json"
+    slots.write_text(house("resolve", "version=3").splitlines()[-1])
+    texts = ["the iron of tin", "apple under plum", "a plum", "tin and iron and gold"]
+    with serving(house, {"SLUICE_SLOTS": str(slots)}, "serving.service:Sluice") as client:
+        answer = client.post("/v1/classify", json={"input": texts}).json()
+    assert answer["model"] == "demo:3"
+    with mlflow_serving(house, "models:/demo/3") as client:
+        rows = {"columns": ["text"], "data": [[text] for text in texts]}
+        told = client.post("/invocations", json={"dataframe_split": rows})
+    theirs = told.json()["predictions"]
+    assert [one["label"] for one in theirs] == [one["label"] for one in answer["results"]]
+    assert [one["score"] for one in theirs] == pytest.approx([one["score"] for one in answer["results"]], abs=1e-5)
+
+
+@contextmanager
+def mlflow_serving(house, model):
+    """`mlflow models serve` as a user runs it."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
+    environment = {**house.environment, "MLFLOW_TRACKING_URI": Store(house.root, None).uri}
+    path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    process = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=house.root,
+        env={**environment, "PATH": path},  # it starts uvicorn by its name
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            wait_ready(client, process, "/ping")
+            yield client
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
