@@ -91,6 +91,10 @@ bench-index: $(READY) ## how fast an index is built beside the bare model, and a
 bench-large: $(READY) ## a decoder of a billion parameters learns by adapters: memory beside what was foretold, tokens a second
 	@$(RUN) -m tests.bench.large $(ARGS)
 
+bench-serve: $(READY) ## the service beside LitServe, FastAPI, mlflow models serve, BentoML, transformers serve: half an hour
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev,bench]'
+	@$(RUN) -m tests.bench.serving $(ARGS)
+
 bench-near: $(READY) ## near-duplicates of a corpus against exact similarities: precision, recall, time
 	@$(RUN) -m tests.bench.near $(ARGS)
 
@@ -98,4 +102,4 @@ clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index bench-large bench-near clean $(STAGES)
+.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index bench-large bench-serve bench-near clean $(STAGES)

@@ -13,6 +13,7 @@ from serving.core import Core
 from serving.errors import add_handlers
 from serving.metrics import exposition
 from serving.middleware import guarded
+from serving.routes import Direct
 
 
 def build(core: Core) -> ASGIApp:
@@ -20,11 +21,12 @@ def build(core: Core) -> ASGIApp:
     ids = ", ".join(slot.description.id for slot in core.table.slots)
     app = FastAPI(title=f"Sluice: {ids}", version="1", docs_url=None, redoc_url=None)
     add_handlers(app)
-    for codec in (native, openai, inference):
-        app.include_router(codec.router(core))
-    app.include_router(pages.router(core.table))
+    routers = [codec.router(core) for codec in (native, openai, inference)]
+    for router in (*routers, pages.router(core.table)):
+        app.include_router(router)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
-    return guarded(app, core.settings)
+    routes = [route for router in routers for route in router.routes]
+    return guarded(Direct(app, routes), core.settings)
 
 
 async def _metrics() -> Response:

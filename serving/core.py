@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from serving.metrics import TEXTS, waiting
+from serving.metrics import predicted, waiting
 from serving.refusals import NoIndexError, TooLargeError, UnreadableError
 from serving.slot import Slot, SlotDescription
 from serving.streams import Piece, Streams, Token
@@ -103,7 +103,7 @@ class Core:
         """
         (encoded,) = await self._encode(slot, request)
         options = request.options or slot.texts.task.Options()
-        TEXTS.labels(slot.description.id).inc()
+        predicted(slot.description.id, 1)
         pieces = (
             slot.runner.write(encoded, options, logprobs)
             if isinstance(slot.runner, Streams)
@@ -155,7 +155,7 @@ class Core:
             else await asyncio.to_thread(slot.texts.encode, texts)
         )
         if settings.too_long == "refuse" and (cut := [at for at, one in enumerate(encoded) if one.cut]):
-            raise TooLargeError(
+            raise UnreadableError(
                 f"text {cut[0] + 1} has more tokens than {slot.description.id} reads: "
                 f"{slot.texts.task.max_length}, special ones included",
                 "input",
@@ -163,7 +163,7 @@ class Core:
         return encoded
 
     def _told(self, slot: Slot, encoded: list[Encoded], results: Sequence[BaseModel]) -> Answer:
-        TEXTS.labels(slot.description.id).inc(len(encoded))
+        predicted(slot.description.id, len(encoded))
         tokens = sum(len(one.ids) for one in encoded)
         cut = [at for at, one in enumerate(encoded) if one.cut]
         return Answer(slot.description, slot.texts.task.name, list(results), tokens, cut)

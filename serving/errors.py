@@ -73,23 +73,26 @@ def _render(
 
 def add_handlers(app: FastAPI) -> None:
     """Give every exception that a route may raise its shape."""
-    app.add_exception_handler(RefusalError, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RefusalError, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, unhandled)
 
 
-def _refused(request: Request, error: Exception) -> Response:
+def refused(request: Request, error: Exception) -> Response:
+    """What the core refuses."""
     assert isinstance(error, RefusalError)
     return refusal_response(request.url.path, error)
 
 
-def _http(request: Request, error: Exception) -> Response:
+def unhandled(request: Request, error: Exception) -> Response:
+    """What HTTP has a status for."""
     assert isinstance(error, HTTPException)
     message = error.detail or HTTPStatus(error.status_code).phrase
     return error_response(request.url.path, error.status_code, message, headers=error.headers)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+def invalid(request: Request, error: Exception) -> Response:
+    """A body that is not what the route takes."""
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
     if first["type"] == "json_invalid":

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +20,6 @@ SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 TEXTS = Counter("sluice_texts", "Texts predicted.", ["model"])
-RUNNING = Gauge("sluice_requests_in_progress", "Requests being answered.", multiprocess_mode="livesum")
 WAITING = Gauge(
     "sluice_texts_in_progress", "Texts that wait or are being computed.", ["model"], multiprocess_mode="livesum"
 )
@@ -49,23 +49,35 @@ class Metrics:
             await send(message)
 
         try:
-            with RUNNING.track_inprogress():
-                await self.app(scope, receive, note)
+            await self.app(scope, receive, note)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
-            REQUESTS.labels(model, route, status).inc()
-            SECONDS.labels(model, route).observe(time.perf_counter() - start)
+            _count(model, getattr(scope.get("route"), "path", "other"), str(status), time.perf_counter() - start)
 
 
 @contextmanager
 def waiting(model: str, texts: int) -> Iterator[None]:
     """Count texts as long as somebody waits for them."""
-    gauge = WAITING.labels(model)
+    gauge = _waiting(model)
     gauge.inc(texts)
     try:
         yield
     finally:
         gauge.dec(texts)
+
+
+@cache
+def _waiting(model: str) -> Gauge:
+    return WAITING.labels(model)
+
+
+@cache
+def _texts(model: str) -> Counter:
+    return TEXTS.labels(model)
+
+
+def predicted(model: str, texts: int) -> None:
+    """Count texts that have been answered."""
+    _texts(model).inc(texts)
 
 
 @dataclass
@@ -81,11 +93,20 @@ def counted(route: str) -> Iterator[Counted]:
     """Count and time a call that does not come over HTTP."""
     start, counts = time.perf_counter(), Counted()
     try:
-        with RUNNING.track_inprogress():
-            yield counts
+        yield counts
     finally:
-        REQUESTS.labels(counts.model, route, counts.status).inc()
-        SECONDS.labels(counts.model, route).observe(time.perf_counter() - start)
+        _count(counts.model, route, counts.status, time.perf_counter() - start)
+
+
+def _count(model: str, route: str, status: str, seconds: float) -> None:
+    requests, durations = _figures(model, route, status)
+    requests.inc()
+    durations.observe(seconds)
+
+
+@cache
+def _figures(model: str, route: str, status: str) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(model, route, status), SECONDS.labels(model, route)
 
 
 def exposition() -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import socket
@@ -61,6 +63,29 @@ def bring_back_workers() -> None:
     from bentoml import serving
 
     serving.running_inside_container = lambda: False
+
+
+def share_connections(workers: int) -> None:
+    """Divide connections evenly among the workers, see `serving.sharing`. In the supervisor: make what they share."""
+    if workers > 1:
+        from serving.sharing import COUNTS, Counts
+
+        path = Counts.create(workers)
+        os.environ[COUNTS] = str(path)
+        atexit.register(path.unlink, missing_ok=True)
+
+
+def spare_the_collector() -> None:
+    """What is loaded stays: the garbage collector need not walk through all of it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def use_sharing_loop() -> None:
+    """Let uvicorn, which BentoML starts in each worker, take the loop that shares."""
+    from uvicorn import config
+
+    config.LOOP_FACTORIES["auto"] = "serving.sharing:loop_factory"
 
 
 def choose_gpu() -> None:

@@ -20,6 +20,7 @@ log = logging.getLogger("bentoml.sluice")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+process.use_sharing_loop()
 with process.plain_errors():
     settings = resolve.settings()
 front = Front()
@@ -36,6 +37,7 @@ class Served:
             process.refuse_taken_ports(settings)
             resolve.hand_over(settings)
             process.bring_back_workers()
+            process.share_connections(settings.processes())
 
     def __init__(self) -> None:
         from serving.app import build
@@ -57,6 +59,7 @@ class Served:
     async def begin(self) -> None:
         """Answer once before anybody asks; give requests in flight the configured time when told to stop."""
         await self.core.warm()
+        process.spare_the_collector()
         if settings.grpc_port:
             from serving.codecs import inference_grpc
 

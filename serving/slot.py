@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,7 +131,7 @@ class Slot:
             description, predictor, Batcher(predictor, settings.batch, settings.max_waiting), engine.name, searcher
         )
 
-    @property
+    @cached_property
     def verbs(self) -> list[str]:
         """What can be asked of it: the last part of each of its routes."""
         task = self.texts.task

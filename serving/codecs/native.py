@@ -132,11 +132,10 @@ def _add(
 
 def response_of(answer: Answer) -> TextResponse[Any]:
     """An answer in the shape of this protocol."""
-    return TextResponse[Any](
-        model=answer.slot.id,
-        task=answer.task,
-        results=answer.results,
-        usage=Usage(texts=len(answer.results), tokens=answer.tokens, truncated=answer.truncated),
+    usage = Usage(texts=len(answer.results), tokens=answer.tokens, truncated=answer.truncated)
+    # Not validated: the results are the task's own.
+    return TextResponse[Any].model_construct(
+        model=answer.slot.id, task=answer.task, results=answer.results, usage=usage
     )
 
 

@@ -47,6 +47,7 @@ ELSEWHERE = {
     "bench-index": "people: it takes minutes",
     "bench-near": "people: it takes minutes",
     "bench-large": "people: it takes minutes",
+    "bench-serve": "people: it takes half an hour",
 }
 """Commands that are not run here, and what runs them."""
 SMALL = {

@@ -26,6 +26,8 @@ from sluice.tasks.task import Encoded
 
 ROUTE = "/v1/classify"
 Client = httpx.AsyncClient
+LONGEST = 40
+"""Characters that the model below reads of a text."""
 
 
 class Steered:
@@ -40,7 +42,7 @@ class Steered:
         self.seen: list[str] = []
 
     def encode(self, texts: Sequence[str]) -> list[Spelt]:
-        return [Spelt(list(text.encode()), text=text) for text in texts]
+        return [Spelt(list(text[:LONGEST].encode()), cut=len(text) > LONGEST, text=text) for text in texts]
 
     def compute(self, encoded: Sequence[Spelt], options: Any = None) -> list[float]:
         assert self.go.wait(10)
@@ -142,6 +144,23 @@ def test_who_waits_too_long_is_told_and_never_computed(model: Steered, descripti
 
     run(model, description, test, timeout_s=0.3)
     assert model.seen == ["a", "c"]
+
+
+@pytest.mark.parametrize("policy", ["truncate", "refuse"])
+def test_a_text_that_is_too_long_is_cut_and_said_so_or_refused(
+    model: Steered, description: SlotDescription, policy: str
+) -> None:
+    async def test(client: Client) -> None:
+        answer = await client.post(ROUTE, json={"input": ["short", "long " * 20]})
+        if policy == "truncate":
+            assert (answer.status_code, answer.json()["usage"]["truncated"]) == (200, [1])
+        else:
+            assert (answer.status_code, answer.json()["error"]["param"]) == (422, "input")
+            assert answer.json()["error"]["message"].startswith("text 2 has more tokens than apidocs:7 reads")
+        assert (await ask(client, "short")).json()["usage"]["truncated"] == []
+
+    model.go.set()
+    run(model, description, test, too_long=policy)
 
 
 def test_what_the_task_does_not_take_is_refused_before_the_model(model: Steered, description: SlotDescription) -> None:

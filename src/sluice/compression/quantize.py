@@ -19,6 +19,11 @@ def quantize(bundle: Path) -> Path:
     path = bundle / FILES["int8"]
     with quiet():
         quantize_dynamic(
-            bundle / FILES["float32"], path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True
+            bundle / FILES["float32"],
+            path,
+            op_types_to_quantize=["MatMul", "Gemm", "Gather"],  # attention has no weights
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
         )
     return path

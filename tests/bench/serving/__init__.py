@@ -1,0 +1,1 @@
+"""How fast the service is beside the servers that people would take instead: `make bench-serve`."""
