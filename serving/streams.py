@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -80,7 +82,7 @@ class Streams:
             while not ended:
                 step = await steps.get()
                 if step.error is not None:
-                    log.error("the writer failed")
+                    self._failed()
                     raise BrokenError
                 piece = spelling.read(step)
                 ended = step.ended
@@ -96,6 +98,12 @@ class Streams:
     def alive(self) -> bool:
         """Whether the writer still works."""
         return self.writer.alive()
+
+    def _failed(self) -> None:
+        """One text alone, or the writer as a whole: then this worker ends, and is started again."""
+        log.error("the writer failed")
+        if not self.alive():
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Spelling:

@@ -21,9 +21,11 @@ def write(model: PreTrainedModel, batch: Mapping[str, Any], wish: Wish) -> Any:
     import torch
 
     rows, width = batch["input_ids"].shape
+    places = getattr(model.config, "max_position_embeddings", None) or width + wish.tokens
+    tokens = max(1, min(wish.tokens, places - width))
     choices = _processors(wish, rows) if wish.temperature else None
     found = model.generate(
-        **batch, max_new_tokens=wish.tokens, do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None,
+        **batch, max_new_tokens=tokens, do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None,
         logits_processor=choices,
     )[:, width:]  # fmt: skip
     stops = model.generation_config.eos_token_id

@@ -48,6 +48,9 @@ class _Pages:
 
         stops = model.generation_config.eos_token_id
         self._stops = [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
+        places = getattr(model.config, "max_position_embeddings", None) or cache_tokens
+        self._places = min(places, cache_tokens)
+        """Tokens of a prompt and its text together."""
         self._names = map(str, itertools.count())
         self._manager = model.init_continuous_batching(
             generation_config=GenerationConfig(
@@ -67,6 +70,7 @@ class _Pages:
     def start(self, ids: Sequence[int], wish: Wish, emit: Callable[[Step], None]) -> Callable[[], None]:
         """Hand the prompt to the manager; what it has written arrives on the running event loop."""
         name, choice = next(self._names), _Choice(wish)
+        tokens = max(1, min(wish.tokens, self._places - len(ids)))
 
         def hear(output: Any) -> None:
             if output.error is not None:
@@ -76,11 +80,11 @@ class _Pages:
                 token = output.generated_tokens[at]
                 choice.told += 1
                 stopped = token in self._stops
-                ended = stopped or choice.told >= wish.tokens
+                ended = stopped or choice.told >= tokens
                 emit(Step(None if stopped else token, choice.logprob(at), ended, stopped))
 
         self._manager.register_result_handler(name, hear)
-        self._manager.add_request(list(ids), request_id=name, max_new_tokens=wish.tokens, streaming=True, choice=choice)
+        self._manager.add_request(list(ids), request_id=name, max_new_tokens=tokens, streaming=True, choice=choice)
         return partial(self._leave, name)
 
     def alive(self) -> bool:
