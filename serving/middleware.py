@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 
 from starlette.datastructures import Headers
@@ -16,7 +17,7 @@ from sluice.inference.settings import Serve
 
 log = logging.getLogger("bentoml.sluice")
 PATIENCE_S = 0.1
-"""From when on it is looked whether a caller is still there."""
+"""How often it is looked whether a request is late, or its caller gone."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -46,54 +47,67 @@ class SafeHeaders:
 class Guard:
     """Answers in time or says so, computes nothing for a caller who has left, and keeps texts out of the log.
 
-    An exception never reaches a log with its message, which may hold what the caller sent.
+    An exception never reaches a log with its message, which may hold what the caller sent. All requests are looked
+    after together, ten times a second: timers for each of them would cost more than all else in here.
     """
 
     def __init__(self, app: ASGIApp, timeout_s: float) -> None:
         self.app = app
         self.timeout_s = timeout_s
+        self._callers: set[_Caller] = set()
+        self._round: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under a deadline that ends with the first byte of the answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        caller, begun = _Caller(receive), False
+        if self._round is None or self._round.done():
+            self._round = asyncio.create_task(self._go_round())
+        caller = _Caller(receive, self.timeout_s)
+        self._callers.add(caller)
 
         async def watch(message: Message) -> None:
-            nonlocal begun
-            if not begun:
-                deadline.reschedule(None)
+            if not caller.answered:
+                self._callers.discard(caller)
                 caller.forget()
-                begun = True
+                caller.answered = True
             await send(message)
 
         try:
-            async with asyncio.timeout(self.timeout_s) as deadline:
-                await self.app(scope, caller.receive, watch)
+            await self.app(scope, caller.receive, watch)
         except asyncio.CancelledError:
-            if not caller.left:
+            if not caller.cancelled:
                 raise
+            caller.request.uncancel()
+            if not caller.left:
+                await refusal_response(scope["path"], LateError(self.timeout_s))(scope, receive, send)
         except Exception as error:
-            if not deadline.expired():
-                log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-            if begun:
+            log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            if caller.answered:
                 raise RuntimeError("the answer broke off") from None
-            refusal = LateError(self.timeout_s) if deadline.expired() else BrokenError()
-            await refusal_response(scope["path"], refusal)(scope, receive, send)
+            await refusal_response(scope["path"], BrokenError())(scope, receive, send)
         finally:
+            self._callers.discard(caller)
             caller.forget()
+
+    async def _go_round(self) -> None:
+        while True:
+            await asyncio.sleep(PATIENCE_S)
+            for caller in list(self._callers):
+                caller.look_after()
 
 
 class _Caller:
-    """Notices that the caller has left, and cancels the request; short ones are over before it begins to look."""
+    """Who waits for an answer: until when, and whether still there."""
 
-    def __init__(self, receive: Receive) -> None:
-        self.left = False
+    def __init__(self, receive: Receive, timeout_s: float) -> None:
+        task = asyncio.current_task()
+        assert task
+        self.request = task
+        self.answered = self.left = self.cancelled = False
         self._receive, self._heard = receive, False
-        self._request = asyncio.current_task()
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(PATIENCE_S, self._begin)
+        self._until = time.monotonic() + timeout_s
         self._looking: asyncio.Task[None] | None = None
 
     async def receive(self) -> Message:
@@ -102,24 +116,28 @@ class _Caller:
         self._heard = not message.get("more_body", False)
         return message
 
+    def look_after(self) -> None:
+        """End a request that is late; begin to look whether the caller leaves, once all of it is here."""
+        if time.monotonic() > self._until:
+            self._cancel()
+        elif self._heard and self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+
     def forget(self) -> None:
         """Look no more."""
-        self._timer.cancel()
         if self._looking:
             self._looking.cancel()
-
-    def _begin(self) -> None:
-        if self._heard:
-            self._looking = self._loop.create_task(self._look())
-        else:  # what comes next is still the request
-            self._timer = self._loop.call_later(PATIENCE_S, self._begin)
 
     async def _look(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.left = True
-        if self._request:
-            self._request.cancel()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if not self.cancelled:
+            self.cancelled = True
+            self.request.cancel()
 
 
 class BodyLimit:

@@ -151,29 +151,28 @@ def test_a_killed_worker_comes_back(description: SlotDescription, config_file: P
 
 
 def test_a_storm_is_answered_or_turned_away(description: SlotDescription, config_file: Path, tmp_path: Path) -> None:
-    """Never an error of the service, and whoever is turned away knows it at once."""
+    """Never an error of the service, and whoever is turned away is answered when asking again."""
     config = with_(config_file, tmp_path, workers=1, max_waiting=8, batch=1)
     server = start(tmp_path, description, SLUICE_CONFIG=str(config))
     body = json.dumps({"input": ["open a file and read its lines"] * 4}).encode()
     barrier = threading.Barrier(16)
 
-    def storm(_: int) -> list[tuple[int, float]]:
+    def storm(_: int) -> list[int]:
+        """Ask until three answers are there."""
+        statuses: list[int] = []
         with httpx.Client(base_url=server.url, timeout=30) as client:
             barrier.wait()
-            told = []
-            for _ in range(5):
-                begun = time.monotonic()
+            while statuses.count(200) < 3:
                 answer = client.post("/v1/classify", content=body, headers=JSON)
-                told.append((answer.status_code, time.monotonic() - begun))
+                statuses.append(answer.status_code)
                 assert (answer.status_code == 429) == ("Retry-After" in answer.headers)
-            return told
+                time.sleep(0.05 if answer.status_code == 429 else 0)
+        return statuses
 
     try:
         with ThreadPoolExecutor(16) as callers:
-            told = [one for own in callers.map(storm, range(16)) for one in own]
-        statuses = [status for status, _ in told]
-        assert set(statuses) == {200, 429}
-        assert statuses.count(200) >= 10
+            told = [status for own in callers.map(storm, range(16)) for status in own]
+        assert set(told) == {200, 429}
         until(lambda: figure(server, "sluice_texts_in_progress") == 0)
     finally:
         assert server.stop() == 0
