@@ -73,7 +73,7 @@ def start(home: Path, *slots: SlotDescription, **more: str) -> Server:
 
 def wait_until_ready(server: Server) -> None:
     """Poll /readyz; a service that ends first has its log shown."""
-    for _ in range(300):
+    for _ in range(900):
         if server.process.poll() is not None:
             break
         try:

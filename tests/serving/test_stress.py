@@ -65,7 +65,7 @@ def figure(server: Server, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def until(true: object, seconds: float = 5) -> None:
+def until(true: object, seconds: float = 15) -> None:
     """Wait for something to become so."""
     end = time.monotonic() + seconds
     while not true():  # type: ignore[operator]
@@ -142,7 +142,7 @@ def test_a_killed_worker_comes_back(description: SlotDescription, config_file: P
         before = workers()
         assert len(before) == 2
         os.kill(before[0].pid, signal.SIGKILL)
-        until(lambda: len([one for one in workers() if one.pid != before[0].pid]) == 2, 30)
+        until(lambda: len([one for one in workers() if one.pid != before[0].pid]) == 2, 90)
         for _ in range(10):
             answer = httpx.post(f"{server.url}/v1/classify", json={"input": "open a file"}, timeout=30)
             assert answer.status_code == 200
