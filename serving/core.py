@@ -151,7 +151,7 @@ class Core:
                 raise UnreadableError(told, "input")
         encoded = (
             slot.texts.encode(texts)
-            if longest * len(texts) <= SHORT or sum(map(len, texts)) <= SHORT
+            if sum(map(len, texts)) <= SHORT
             else await asyncio.to_thread(slot.texts.encode, texts)
         )
         if settings.too_long == "refuse" and (cut := [at for at, one in enumerate(encoded) if one.cut]):

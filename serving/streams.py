@@ -71,7 +71,7 @@ class Streams:
 
         Raises OverloadedError before the first piece, BrokenError where the engine fails.
         """
-        if self.waiting >= self.max_waiting:
+        if self.waiting > self.max_waiting:
             raise OverloadedError
         self.waiting += 1
         steps: asyncio.Queue[Step] = asyncio.Queue()

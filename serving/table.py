@@ -24,7 +24,7 @@ class Table:
     def verbs(self) -> list[str]:
         """What can be asked here, in the order of the models."""
         found = [verb for slot in self.slots for verb in slot.verbs]
-        if "search" in found and any(slot.texts.task.writes for slot in self.slots):
+        if "search" in found and self._decoders():
             found.append("ask")
         return list(dict.fromkeys(found))
 
@@ -48,14 +48,16 @@ class Table:
 
     def writing(self, model: str | None) -> Slot:
         """The slot of a decoder, the default one unless another is named. Raises ModelNotFoundError."""
-        slots = [slot for slot in self.slots if slot.texts.task.architecture == "decoder"]
+        slots = self._decoders()
         for slot in slots:
             if model is None or slot.description.answers_to(model):
                 return slot
-        if model is not None:
-            self.named(model)
         told = ", ".join(slot.description.id for slot in slots) or "none"
-        raise ModelNotFoundError(f"'{model}' does not write; of those served here, these do: {told}", "model")
+        asked = f"'{self.named(model).description.id}' does not write; " if model else ""
+        raise ModelNotFoundError(f"{asked}of the models served here, these write: {told}", "model")
+
+    def _decoders(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.texts.task.architecture == "decoder"]
 
     def _all(self) -> str:
         return ", ".join(slot.description.id for slot in self.slots)

@@ -180,6 +180,23 @@ def test_neutral_fields_are_let_through(client: OpenAI) -> None:
     chat(client, frequency_penalty=0, presence_penalty=0.0, user="me", response_format={"type": "text"})
 
 
+def test_a_text_that_is_cut_is_said_to_be(client: OpenAI) -> None:
+    short = client.embeddings.with_raw_response.create(model="apipairs", input=["open", "close"])
+    assert "X-Truncated" not in short.headers
+    long = client.embeddings.with_raw_response.create(model="apipairs", input=["open", "close " * 60])
+    assert long.headers["X-Truncated"] == "1"
+    talk = [{"role": "user", "content": "close " * 90}]
+    assert (
+        client.chat.completions.with_raw_response.create(model="apichat", messages=talk).headers["X-Truncated"] == "0"
+    )
+
+
+def test_too_many_answers_are_refused(client: OpenAI) -> None:
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.completions.create(model="apitexts", prompt=["a"] * 9, n=8)
+    assert caught.value.status_code == 413
+
+
 def test_many_at_once_write_what_each_would_alone(house: Server, writer: Predictor) -> None:
     async def ask(client: AsyncOpenAI, seed: int) -> str:
         pieces = await client.chat.completions.create(

@@ -16,13 +16,16 @@ from serving.table import Table
 from sluice.errors import UserError
 from sluice.files import link_tree, write_json
 from sluice.inference.bundle import Bundle, bundle_digest
+from sluice.inference.engines.fastest import FastestEngine
 from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.inference.settings import Serve
+from sluice.search.answers import prompt_from
 from sluice.search.build import build
 from sluice.search.documents import open_corpus
-from sluice.search.searcher import Searcher, embedder
+from sluice.search.searcher import Hit, Searcher, embedder
 from tests.search.vectors import settings, write_documents
+from tests.serving.conftest import described
 
 pytestmark = pytest.mark.slow
 ENGINE = TorchEngine(threads=1)
@@ -54,14 +57,16 @@ def description(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> SlotD
     )
 
 
-def post(description: SlotDescription, body: Any, **more: Any) -> httpx.Response:
-    """Ask a service of this slot, in this process."""
-    settings = Serve(engine=ENGINE, **more)
-    app = application(Core(Table.load([description], settings), settings))
+def post(
+    description: SlotDescription, body: Any, *others: SlotDescription, route: str = "/v1/search", **more: Any
+) -> httpx.Response:
+    """Ask a service of these slots, in this process."""
+    settings = Serve(engine=FastestEngine(threads=1), **more)
 
     async def ask() -> httpx.Response:
+        app = application(Core(Table.load([description, *others], settings), settings))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
-            return await client.post("/v1/search", json=body)
+            return await client.post(route, json=body)
 
     return asyncio.run(ask())
 
@@ -113,3 +118,18 @@ def test_an_index_of_another_bundle_is_refused(description: SlotDescription, tmp
     write_json(tmp_path / "manifest.json", {"record": {"bundle": "other", "version": "found:2"}})
     with pytest.raises(UserError, match="is an index of found:2, not of found:1"):
         description.model_copy(update={"index": tmp_path}).verify()
+
+
+def test_a_question_is_answered_from_the_index(description: SlotDescription, chat_bundle: Path) -> None:
+    chat = described(chat_bundle, "apichat", "chat")
+    answer = post(description, {"input": QUERIES[0], "options": {"passages": 2}}, chat, route="/v1/ask")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["X-Model-Version"] == "apichat:1"
+    (result,) = answer.json()["results"]
+    found = post(description, {"input": QUERIES[0], "options": {"k": 2}}).json()["results"][0]["hits"]
+    assert result["hits"] == found
+    written = Predictor(chat_bundle, ENGINE).predict([prompt_from(QUERIES[0], [Hit(**hit) for hit in found], 60).text])
+    assert result["text"] == written.results[0].text
+    refused = post(description, {"input": QUERIES[0], "model": "found"}, chat, route="/v1/ask")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (404, "model")
+    assert "these write: apichat:1" in refused.json()["error"]["message"]

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from serving.codecs.openai.requests import EmbeddingRequest
+from serving.codecs.openai.shapes import headers_of
 from serving.core import Core, Request
 from sluice.tasks.vectors import VectorOptions
 
@@ -27,7 +28,7 @@ def add(routes: APIRouter, core: Core) -> None:
         ]
         usage = {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens}
         content = {"object": "list", "data": data, "model": answer.slot.id, "usage": usage}
-        return JSONResponse(content, headers={"X-Model-Version": answer.slot.id})
+        return JSONResponse(content, headers=headers_of(answer.slot.id, answer.truncated))
 
 
 def _written(vector: list[float], form: str) -> Any:

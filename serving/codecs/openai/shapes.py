@@ -88,6 +88,12 @@ class CompletionShape(Shape):
         }
 
 
+def headers_of(model: str, truncated: Sequence[int]) -> dict[str, str]:
+    """Which model answered, and what this protocol has no field for: the places of the texts that were cut."""
+    cut = {"X-Truncated": ",".join(map(str, truncated))} if truncated else {}
+    return {"X-Model-Version": model, **cut}
+
+
 def _tokens(pieces: Sequence[Piece]) -> list[Token]:
     return [token for piece in pieces for token in piece.tokens]
 

@@ -14,10 +14,10 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from serving.codecs.openai.requests import ChatRequest, CompletionRequest, Writing
-from serving.codecs.openai.shapes import ChatShape, CompletionShape, Shape
+from serving.codecs.openai.shapes import ChatShape, CompletionShape, Shape, headers_of
 from serving.core import Core, Request, Stream
 from serving.errors import error_body
-from serving.refusals import RefusalError
+from serving.refusals import RefusalError, TooLargeError
 from serving.slot import Slot
 from serving.streams import Piece
 
@@ -50,7 +50,9 @@ async def _respond(
 ) -> Response:
     """All answers to all texts, numbered through; a stream begins once the first of them has."""
     head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": slot.description.id}
-    headers = {"X-Model-Version": slot.description.id}
+    answers, most = len(texts) * body.n, core.settings.max_texts
+    if answers > most:
+        raise TooLargeError(f"{answers} answers are asked for; at most {most} fit in a request")
     stack = AsyncExitStack()
     try:
         streams = [
@@ -58,6 +60,7 @@ async def _respond(
             for text in texts
             for choice in range(body.n)
         ]
+        headers = headers_of(slot.description.id, [at for at, one in enumerate(streams[:: body.n]) if one.truncated])
         prompt_tokens = sum(stream.tokens for stream in streams[:: body.n])
         pieces = await stack.enter_async_context(aclosing(_merged(streams)))
         if not body.stream:
