@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from serving.refusals import BrokenError, OverloadedError
 from sluice.inference.predictor import Predictor
-from sluice.tasks.task import Encoded
+from sluice.tasks.encoding import Encoded
 
 log = logging.getLogger("bentoml.sluice")
 SLACK = 1.1

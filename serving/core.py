@@ -19,7 +19,7 @@ from serving.table import Table
 from sluice.inference.settings import Serve
 from sluice.search.answers import AskOptions, answered, prompt_from
 from sluice.search.searcher import Found, Hit
-from sluice.tasks.task import Encoded
+from sluice.tasks.encoding import Encoded
 
 SHORT = 20_000
 """Characters that are tokenized on the event loop, in some milliseconds; more go to another thread."""

@@ -19,7 +19,7 @@ from sluice.inference.predictor import Predictor, Texts
 from sluice.inference.settings import Serve
 from sluice.part import Part
 from sluice.search.searcher import Searcher, embeds
-from sluice.tasks.task import Encoded
+from sluice.tasks.encoding import Encoded
 from sluice.workspace import MANIFEST
 
 

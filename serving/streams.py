@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from serving.refusals import BrokenError, OverloadedError
 from sluice.inference.engine import Step, Writer
 from sluice.inference.predictor import Texts
+from sluice.tasks.encoding import Encoded
 from sluice.tasks.generation import Generation
-from sluice.tasks.task import Encoded
 from sluice.tasks.written import Written
 
 log = logging.getLogger("bentoml.sluice")

@@ -1,6 +1,8 @@
 """Faster forms: the same answers as the model's own weights, or nothing that is kept."""
 
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 from pipelines import compress
 from sluice.compression import export as exporting
@@ -39,6 +42,7 @@ from tests.model.test_vectors import pairs
 SPEC = Encoder(vocabulary=400, hidden=32, layers=2, heads=2, feed_forward=48)
 LENGTH = 200
 """Longer than the window of a local attention."""
+CUT: dict[str, Any] = {"truncation": True, "max_length": LENGTH}
 
 
 def classified(count: int) -> Columns:
@@ -124,6 +128,22 @@ def test_the_graph_computes_what_the_task_reads_of_the_model(formed: tuple[Kind,
         for one, other in zip(ours, theirs, strict=True):
             assert one.shape == other.shape
             assert np.allclose(one, other, atol=1e-4)
+
+
+def test_onnxruntime_needs_neither_pytorch_nor_transformers(formed: tuple[Kind, Path]):
+    kind, bundle = formed
+    given = [one for one in inputs_of(kind) if isinstance(one, str)] or [kind.task.example]
+    code = """
+import sys
+from pathlib import Path
+from sluice.inference.engines.onnx import OnnxEngine
+from sluice.inference.predictor import Predictor
+found = Predictor(Path(sys.argv[1]), OnnxEngine()).predict(sys.argv[2:])
+print([name for name in ("torch", "transformers") if name in sys.modules], found.tokens)
+"""
+    done = subprocess.run([sys.executable, "-c", code, bundle, *given], capture_output=True, text=True, check=True)
+    tokens = sum(len(ids) for ids in AutoTokenizer.from_pretrained(bundle)(given, **CUT)["input_ids"])
+    assert done.stdout.strip() == f"[] {tokens}"
 
 
 def test_an_int8_answer_does_not_depend_on_its_neighbours(formed: tuple[Kind, Path]):

@@ -11,9 +11,12 @@ from sluice.errors import UserError
 from sluice.inference.bundle import Bundle, Lineage
 from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
+from sluice.inference.tokenizer import UNLIMITED, Tokens, load_tokenizer
 from sluice.models.encoder import Encoder
 from sluice.tasks import resolve
 from sluice.tasks.classification import Classification, ClassificationOptions
+from sluice.tasks.encoding import encodings
+from sluice.tasks.seq2seq import Summarization
 from tests.conftest import compose_config, make_rows
 
 
@@ -103,6 +106,43 @@ def test_the_plain_folder_opens_in_transformers(folder: Path, predictor: Predict
     ours = predictor.predict(["iron and tin"]).results[0]
     assert answer["label"] == ours.label
     assert answer["score"] == pytest.approx(ours.score, abs=1e-5)
+
+
+@pytest.mark.parametrize("longest", [None, 16])
+@pytest.mark.parametrize("limit", [None, 7])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_tokenizer_without_transformers_encodes_alike(
+    tmp_path: Path, folder: Path, longest: int | None, limit: int | None, side: str
+):
+    from transformers import AutoTokenizer
+
+    theirs = AutoTokenizer.from_pretrained(folder, truncation_side=side)
+    theirs.model_max_length = longest or UNLIMITED
+    theirs.save_pretrained(tmp_path)
+    ours = load_tokenizer(tmp_path, Classification())
+    assert isinstance(ours, Tokens)
+    assert (ours.model_max_length, ours.truncation_side) == (theirs.model_max_length, side)
+    texts = [text for text, _ in make_rows(20)] + ["", "word " * 50, "😀 ünïcode", "<s> </s> <mask>"]
+    pairs = list(zip(texts, reversed(texts), strict=True))
+    for given in (texts, pairs):
+        ones, others = (given, None) if given is texts else zip(*given, strict=True)
+        wanted = theirs(
+            list(ones), others and list(others), truncation=limit is not None, max_length=limit,
+            return_offsets_mapping=True, verbose=False,
+        )  # fmt: skip
+        found = encodings(ours, given, limit, offsets=True)
+        assert [one.ids for one in found] == wanted["input_ids"]
+        assert [one.offsets for one in found] == wanted["offset_mapping"]
+        assert [one.ids for one in encodings(ours, given, limit)] == wanted["input_ids"]
+
+
+def test_a_tokenizer_with_a_class_of_its_own_is_left_to_transformers(tmp_path: Path, folder: Path):
+    from transformers import BertTokenizer, PreTrainedTokenizerBase
+
+    words = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "[PAD]": 3, "[MASK]": 4, "iron": 5}
+    BertTokenizer(vocab=words).save_pretrained(tmp_path)
+    assert isinstance(load_tokenizer(tmp_path, Classification()), PreTrainedTokenizerBase)
+    assert isinstance(load_tokenizer(folder, Summarization()), PreTrainedTokenizerBase)
 
 
 def test_a_bundle_says_what_is_wrong_with_it(tmp_path: Path, folder: Path):

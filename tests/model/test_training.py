@@ -10,7 +10,7 @@ from sluice.errors import UserError
 from sluice.models.checkpoint import Checkpoint
 from sluice.models.encoder import Encoder
 from sluice.tasks.classification import Classification
-from sluice.tasks.task import Encoded
+from sluice.tasks.encoding import Encoded
 from sluice.training.arguments import check_choices
 from sluice.training.checkpoints import newest_whole
 from sluice.training.fit import fit

@@ -21,8 +21,8 @@ from serving.table import Table
 from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.settings import Serve
 from sluice.tasks.classification import Classification, ClassificationResult
+from sluice.tasks.encoding import Encoded
 from sluice.tasks.pair_classification import PairClassification
-from sluice.tasks.task import Encoded
 
 ROUTE = "/v1/classify"
 Client = httpx.AsyncClient

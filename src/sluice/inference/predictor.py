@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from sluice.inference.bundle import Bundle
 from sluice.inference.engine import Engine
-from sluice.tasks.task import Encoded
+from sluice.inference.tokenizer import load_tokenizer
+from sluice.tasks.encoding import Encoded
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,10 @@ class Texts:
     """What stands around a model: texts become tokens, and outputs become results. Loads no weights."""
 
     def __init__(self, folder: Path) -> None:
-        from transformers import AutoTokenizer
-
         self.folder = folder
         self.bundle = Bundle.read(folder)
         self.task = self.bundle.resolve_task()
-        self.tokenizer = AutoTokenizer.from_pretrained(folder.absolute())
+        self.tokenizer = load_tokenizer(folder, self.task)
 
     def encode(self, inputs: Sequence[Any]) -> list[Encoded]:
         """What the model reads of each input: a text, or what the task makes of a row."""

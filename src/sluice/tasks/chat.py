@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sluice.errors import UserError
 from sluice.files import write_json
+from sluice.tasks.encoding import Tokenizer
 from sluice.tasks.generation import Exchange, Generation, Likelihood, Weighed
-from sluice.tasks.task import Answers, Ask, Baselines, Columns, Kind, Outputs, Tokenizer, items
+from sluice.tasks.task import Answers, Ask, Baselines, Columns, Kind, Outputs, items
 from sluice.tasks.written import Written, completeness
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PositiveInt
 
 from sluice.errors import UserError
-from sluice.tasks.task import Answers, Ask, Baselines, Columns, Encoded, Kind, Outputs, Targets, Tokenizer, items
+from sluice.tasks.encoding import Encoded, Tokenizer
+from sluice.tasks.task import Answers, Ask, Baselines, Columns, Kind, Outputs, Targets, items
 from sluice.tasks.vectors import Vectors, ids_of, pair_collator
 
 if TYPE_CHECKING:

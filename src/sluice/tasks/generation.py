@@ -10,19 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.models.spec import Architecture
-from sluice.tasks.task import (
-    IGNORED,
-    Answers,
-    Ask,
-    Baselines,
-    Columns,
-    Encoded,
-    Kind,
-    Outputs,
-    Targets,
-    Task,
-    Tokenizer,
-)
+from sluice.tasks.encoding import Encoded, Tokenizer
+from sluice.tasks.task import IGNORED, Answers, Ask, Baselines, Columns, Kind, Outputs, Targets, Task
 from sluice.tasks.tokens import token_figures, token_losses, token_scores, token_sums
 from sluice.tasks.written import Wish, Written, WrittenResult, result
 
@@ -107,21 +96,21 @@ class Generation(Task):
 
     def encode(self, tokenizer: Tokenizer, inputs: Sequence[Any], *, whole: bool = False) -> list[Encoded]:
         """Tokens of each prompt, of one that is too long the last ones; of an `Exchange` with its answer."""
-        limit = self._limit(tokenizer)
+        limit = self.limit(tokenizer, whole)
         found = []
         for one in inputs:
             exchange = one if isinstance(one, Exchange) else None
             ids = self.prompt(tokenizer, exchange.prompt if exchange else one)
-            cut = not whole and len(ids) > limit
-            ids = ids[-limit:] if cut else ids
+            cut = limit is not None and len(ids) > limit
+            ids = ids[-limit:] if limit else ids
             answer = self.answer(tokenizer, exchange)[: self.longest] if exchange else []
             positions = list(range(len(ids), len(ids) + len(answer))) if exchange else None
             found.append(Encoded([*ids, *answer], positions, cut))
         return found
 
-    def _limit(self, tokenizer: Tokenizer) -> int:
-        """Tokens of a prompt: what is left beside an answer, where the model's context is short."""
-        return max(1, min(self.max_length, tokenizer.model_max_length - self.max_new_tokens))
+    def limit(self, tokenizer: Tokenizer, whole: bool = False) -> int | None:
+        """Tokens of a prompt: what is left beside an answer, where the model's context is short; None for all."""
+        return None if whole else max(1, min(self.max_length, tokenizer.model_max_length - self.max_new_tokens))
 
     def targets(
         self, tokenizer: Tokenizer, encoded: Sequence[Encoded], rows: Columns, labels: Sequence[str]

@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.tasks.task import (
-    Answers,
-    Baselines,
-    Breakdown,
-    Columns,
-    Encoded,
-    Kind,
-    Outputs,
-    Targets,
-    Task,
-    Tokenizer,
-)
+from sluice.tasks.encoding import Encoded, Tokenizer
+from sluice.tasks.task import Answers, Baselines, Breakdown, Columns, Kind, Outputs, Targets, Task
 
 if TYPE_CHECKING:
     import numpy as np

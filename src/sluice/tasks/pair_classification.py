@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from sluice.errors import UserError
 from sluice.files import write_json
 from sluice.tasks.classification import Classification
-from sluice.tasks.task import Baselines, Columns, Encoded, Kind, Tokenizer, overlong
+from sluice.tasks.encoding import Encoded, Tokenizer, encodings
+from sluice.tasks.task import Baselines, Columns, Kind
 
 Pair = tuple[str, str]
 EXPECTED = 'expected a pair as a JSON list of two texts, ["one", "other"], sent as one string'
@@ -44,11 +45,8 @@ class PairClassification(Classification):
         """Both texts in one sequence, the longer one cut first; a caller's pair is read from JSON."""
         if not inputs:
             return []
-        limit = min(self.max_length, tokenizer.model_max_length)
-        cut = {} if whole else {"truncation": True, "max_length": limit}
-        ones, others = zip(*map(pair_of, inputs), strict=True)
-        encoded = tokenizer(list(ones), list(others), return_attention_mask=False, verbose=False, **cut)
-        return [Encoded(ids, cut=cut) for ids, cut in zip(encoded["input_ids"], overlong(encoded), strict=True)]
+        found = encodings(tokenizer, [pair_of(one) for one in inputs], self.limit(tokenizer, whole))
+        return [Encoded(one.ids, cut=bool(one.overflowing)) for one in found]
 
     def export(self, folder: Path) -> None:
         """Whoever opens the tokenizer tells the texts apart as in training: by the separator, not by token types."""

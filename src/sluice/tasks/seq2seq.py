@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.models.spec import Architecture
-from sluice.tasks.task import (
-    Answers,
-    Baselines,
-    Columns,
-    Encoded,
-    Kind,
-    Outputs,
-    Targets,
-    Task,
-    Tokenizer,
-    items,
-)
+from sluice.tasks.encoding import Encoded, Tokenizer
+from sluice.tasks.task import Answers, Baselines, Columns, Kind, Outputs, Targets, Task, items
 from sluice.tasks.tokens import token_figures, token_losses, token_scores, token_sums
 from sluice.tasks.written import Written, WrittenResult, completeness, result
 

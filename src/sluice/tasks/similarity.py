@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from sluice.tasks.encoding import Encoded, Tokenizer
 from sluice.tasks.regression import is_number
-from sluice.tasks.task import Answers, Ask, Baselines, Columns, Encoded, Kind, Outputs, Targets, Tokenizer
+from sluice.tasks.task import Answers, Ask, Baselines, Columns, Kind, Outputs, Targets
 from sluice.tasks.vectors import Vectors, ids_of, pair_collator
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from pydantic import BaseModel, Field
 
 from sluice.models.spec import Architecture
 from sluice.part import Part
+from sluice.tasks.encoding import Encoded, Tokenizer, encodings
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from sluice.metrics.significance import Tally
 
@@ -33,7 +34,6 @@ Targets: TypeAlias = "Sequence[Any] | npt.NDArray[np.integer] | npt.NDArray[np.f
 """What the loss holds outputs against: an index or a number a row, or a list of them, such as one a token."""
 Breakdown = dict[str, dict[str, float]]
 """Figures by name."""
-Tokenizer: TypeAlias = "PreTrainedTokenizerBase"
 Ask = Callable[[Sequence[Any], BaseModel], list[Any]]
 """Inputs and options -> what the task reads of the model's outputs, one an input."""
 BREAK = "\u2028"
@@ -42,38 +42,9 @@ IGNORED = -100
 """The target of a token that nothing is learnt from, as torch's cross-entropy has it."""
 
 
-def overlong(encoded: BatchEncoding) -> list[bool]:
-    """Whether each text of a tokenizer's output was longer than what the tokenizer kept of it."""
-    return [bool(one.overflowing) for one in encoded.encodings]
-
-
-def _cut(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> list[Encoded]:
-    """What calling the tokenizer gives, straight from the library under it: in half the time."""
-    library = tokenizer.backend_tokenizer
-    wanted = {"max_length": limit, "strategy": "longest_first", "stride": 0, "direction": tokenizer.truncation_side}
-    if library.truncation != wanted:  # not set anew each time: others may be at it in another thread
-        library.enable_truncation(**wanted)
-    if library.padding is not None:
-        library.no_padding()
-    found = library.encode_batch_fast(list(texts))
-    return [Encoded(one.ids, cut=bool(one.overflowing)) for one in found]
-
-
 def items(cell: str) -> list[str]:
     """The strings of a cell that holds several, with their own line breaks."""
     return [one.replace(BREAK, "\n") for one in cell.split("\n")]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One input as a model reads it."""
-
-    ids: list[int]
-    """Token ids, special tokens included."""
-    positions: list[int] | None = None
-    """The tokens whose outputs answer; None where the input as a whole has one output."""
-    cut: bool = False
-    """Whether the input is longer than what is read of it."""
 
 
 @dataclass(frozen=True)
@@ -176,12 +147,16 @@ class Task(Part, ABC):
         """Tokens of each input, special tokens included, cut to `max_length` unless `whole`; inputs are texts."""
         if not inputs:
             return []
-        limit = min(self.max_length, tokenizer.model_max_length)
-        if tokenizer.is_fast and not whole:
-            return _cut(tokenizer, inputs, limit)
+        limit = self.limit(tokenizer, whole)
+        if tokenizer.is_fast:
+            return [Encoded(one.ids, cut=bool(one.overflowing)) for one in encodings(tokenizer, inputs, limit)]
         cut = {} if whole else {"truncation": True, "max_length": limit}
         encoded = tokenizer(list(inputs), return_attention_mask=False, verbose=False, **cut)
-        return [Encoded(ids, cut=not whole and len(ids) == limit) for ids in encoded["input_ids"]]
+        return [Encoded(ids, cut=len(ids) == limit) for ids in encoded["input_ids"]]
+
+    def limit(self, tokenizer: Tokenizer, whole: bool = False) -> int | None:
+        """How many tokens of an input are read at most; None for all of them."""
+        return None if whole else min(self.max_length, tokenizer.model_max_length)
 
     @abstractmethod
     def targets(

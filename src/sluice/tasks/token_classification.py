@@ -10,20 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.metrics.spans import OUTSIDE, is_broken, spans_of
-from sluice.tasks.task import (
-    IGNORED,
-    Answers,
-    Baselines,
-    Breakdown,
-    Columns,
-    Encoded,
-    Kind,
-    Outputs,
-    Targets,
-    Task,
-    Tokenizer,
-    overlong,
-)
+from sluice.tasks.encoding import Encoded, Tokenizer, encodings
+from sluice.tasks.task import IGNORED, Answers, Baselines, Breakdown, Columns, Kind, Outputs, Targets, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -106,15 +94,11 @@ class TokenClassification(Task):
         """
         if not inputs:
             return []
-        limit = min(self.max_length, tokenizer.model_max_length)
-        cut = {} if whole else {"truncation": True, "max_length": limit}
         texts, spans = zip(*(_spans(_words(given)) for given in inputs), strict=True)
-        encoded = tokenizer(list(texts), return_offsets_mapping=True, return_attention_mask=False, verbose=False, **cut)
+        found = encodings(tokenizer, texts, self.limit(tokenizer, whole), offsets=True)
         return [
-            Encoded(ids, _firsts(offsets, own), cut)
-            for ids, offsets, own, cut in zip(
-                encoded["input_ids"], encoded["offset_mapping"], spans, overlong(encoded), strict=True
-            )
+            Encoded(one.ids, _firsts(one.offsets, own), bool(one.overflowing))
+            for one, own in zip(found, spans, strict=True)
         ]
 
     def targets(

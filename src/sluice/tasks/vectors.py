@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.files import write_json
-from sluice.tasks.task import Encoded, Outputs, Task, Tokenizer
+from sluice.tasks.encoding import Encoded, Tokenizer
+from sluice.tasks.task import Outputs, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sluice.tasks.task import Answers, Columns, Encoded, Targets, Task
+from sluice.tasks.encoding import Encoded
+from sluice.tasks.task import Answers, Columns, Targets, Task
 
 if TYPE_CHECKING:
     import datasets

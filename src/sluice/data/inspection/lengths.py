@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sluice.data.inspection.findings import percent
 from sluice.data.inspection.settings import Checks
 from sluice.errors import UserError
-from sluice.tasks.task import Columns, Encoded, Task
+from sluice.tasks.encoding import Encoded
+from sluice.tasks.task import Columns, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
