@@ -16,7 +16,7 @@ from types import FrameType
 import click
 
 from sluice.errors import UserError
-from sluice.inference.engine import gpus
+from sluice.inference.engine import VISIBLE, gpus
 from sluice.inference.settings import Serve
 
 GRPC_PORT = "SLUICE_GRPC_PORT"
@@ -92,8 +92,9 @@ def choose_gpu() -> None:
     """Give each worker a GPU of its own, before anything has looked for one."""
     from bentoml import server_context
 
-    if gpus() and server_context.worker_index:
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", str((server_context.worker_index - 1) % gpus()))
+    found = gpus()
+    if found and server_context.worker_index:
+        os.environ[VISIBLE] = found[(server_context.worker_index - 1) % len(found)]
 
 
 def end_within(grace_s: float) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import bentoml
 import pytest
 
+from serving import process
 from sluice.inference.bundle import Bundle, Estimate, Form, Lineage
-from sluice.inference.engine import Engine
+from sluice.inference.engine import VISIBLE, Engine, gpus
 from sluice.inference.engines import fastest
 from sluice.inference.engines.fastest import FastestEngine
 from sluice.tasks.chat import Chat
@@ -41,7 +44,7 @@ def chosen(folder: Path, task: Task, **speeds: float) -> Engine:
 def test_the_form_that_was_measured_to_be_fastest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speeds: dict[str, float], name: str
 ) -> None:
-    monkeypatch.setattr(fastest, "gpus", lambda: 0)
+    monkeypatch.setattr(fastest, "gpus", lambda: [])
     engine = chosen(tmp_path, Classification(), **speeds)
     assert (engine.name, engine.threads) == (name, 3)
 
@@ -49,6 +52,39 @@ def test_the_form_that_was_measured_to_be_fastest(
 def test_a_gpu_is_not_left_idle_and_decoders_write_continuously(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fastest, "gpus", lambda: 1)
+    monkeypatch.setattr(fastest, "gpus", lambda: ["0"])
     assert chosen(tmp_path, Classification(), onnx=9.0).name == "torch float32"
     assert chosen(tmp_path, Chat()).kind == "continuous"
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        (None, ["0", "1", "10"]),
+        ("10,1", ["10", "1"]),
+        ("GPU-5e, MIG-7f", ["GPU-5e", "MIG-7f"]),
+        ("", []),
+        ("-1", []),
+    ],
+)
+def test_gpus_are_those_that_this_process_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, found: list[str]
+) -> None:
+    for name in ("nvidia0", "nvidia10", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.delenv(VISIBLE, raising=False)
+    if visible is not None:
+        monkeypatch.setenv(VISIBLE, visible)
+    assert gpus(tmp_path) == found
+    assert gpus(tmp_path / "elsewhere") == []
+
+
+def test_each_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "gpus", lambda: ["4", "GPU-7f"])
+    given = []
+    for worker in (1, 2, 3):
+        monkeypatch.setattr(bentoml.server_context, "worker_index", worker)
+        monkeypatch.setenv(VISIBLE, "4,GPU-7f")
+        process.choose_gpu()
+        given.append(os.environ[VISIBLE])
+    assert given == ["4", "GPU-7f", "4"]

@@ -83,6 +83,16 @@ def test_bentoml_serve_in_the_repository_answers_as_the_champion(house):
         assert (model["digests"]["bundle"], model["alias"]) == (slot["digest"], "champion")
 
 
+def test_what_is_served_is_named_by_champion_alias_or_version(house):
+    told = house("resolve", "serve.models=[demo,demo@challenger,'demo:2']")
+    found = [(one["version"], one["alias"]) for one in json.loads(told.splitlines()[-1])]
+    assert found == [(1, "champion"), (2, "challenger"), (2, None)]
+    for stranger in ("demo:9", "demo@nobody", "nobody"):
+        told = house("resolve", f"serve.models=['{stranger}']", code=2)
+        assert stranger in told
+        assert "make history" in told or "make promote" in told
+
+
 def test_the_bento_of_a_promoted_version_serves_by_itself(house, tmp_path):
     with serving(house, {}, "demo:v1", folder=tmp_path) as client:
         assert client.post("/v1/classify", json={"input": "iron"}).headers["X-Model-Version"] == "demo:1"

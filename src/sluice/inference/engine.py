@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from sluice.tasks.written import Wish
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""Variable that says which GPUs a process may use: numbers or names, divided by commas."""
 Forward = Callable[[Sequence[Sequence[int]], BaseModel], "npt.NDArray[Any]"]
 """Token ids of a batch of inputs, and the task's options -> the task's raw outputs, a row an input."""
 
@@ -77,6 +80,11 @@ class Engine(Part, ABC):
         return None
 
 
-def gpus() -> int:
-    """How many GPUs this machine has, without importing what would use them."""
-    return sum(1 for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit())
+def gpus(devices: Path = Path("/dev")) -> list[str]:
+    """The GPUs of this machine that `CUDA_VISIBLE_DEVICES` lets us see, without importing what would use them."""
+    numbers = [path.name.removeprefix("nvidia") for path in devices.glob("nvidia*")]
+    there = sorted(filter(str.isdigit, numbers), key=int)
+    given = os.environ.get(VISIBLE)
+    if given is None or not there:
+        return there
+    return [one.strip() for one in given.split(",") if one.strip() not in ("", "-1")]

@@ -59,7 +59,7 @@ class Serve(Part):
         """How many workers there are on this machine."""
         if self.workers:
             return self.workers
-        return gpus() or len(os.sched_getaffinity(0))
+        return len(gpus()) or len(os.sched_getaffinity(0))
 
     def threads(self) -> int:
         """Threads of a worker's engine, where the engine leaves them open: its share of the cores."""

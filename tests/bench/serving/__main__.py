@@ -8,6 +8,7 @@ control. The load comes from wrk, whose CPU is told apart. At last come answers 
 
     make bench-serve ARGS="--only litserve fastapi --rounds 3 --output serve.json"
     make bench-serve ARGS="--memory"
+    make bench-serve ARGS="--cold"
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 
 from sluice.files import write_json
 from tests.bench import told, whole
-from tests.bench.serving import chat, memory, model
+from tests.bench.serving import chat, cold, memory, model
 from tests.bench.serving.bare import Bare
 from tests.bench.serving.contest import Contest
 from tests.bench.serving.entries import ENTRIES, Entry, ours
@@ -107,6 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where models and logs are kept, to be used again; else nowhere")
     parser.add_argument("--output", type=Path, help="the figures of every turn as JSON")
     parser.add_argument("--memory", action="store_true", help="only what ours holds over 20,000 requests")
+    parser.add_argument("--cold", action="store_true", help="only what the engine costs when its caches are not warm")
     return parser.parse_args()
 
 
@@ -124,11 +126,14 @@ def main() -> None:
         peers = [entry for entry in ENTRIES if entry.name in given.only]
         if given.memory:
             results["memory"] = memory.watch(material)
-        if peers and not given.memory:
+        if given.cold:
+            results["cold"] = cold.compare(material)
+        contests = not (given.memory or given.cold)
+        if peers and contests:
             results["classify"] = classify(material, peers, given)
         if given.output:
             write_json(given.output, results)
-        if "chat" in given.only and not given.memory:
+        if "chat" in given.only and contests:
             results["chat"] = converse(material, given)
     if given.output:
         write_json(given.output, results)

@@ -24,8 +24,10 @@ from tests.bench.serving.figures import Figures
 from tests.bench.serving.server import START_S, Server, Way
 from tests.serving.live import command
 
-OURS = ("serve.workers=1",)
+OURS = ("serve.workers=1", "serve/engine=continuous")
 """Overrides of the configuration for our service: one process writes for all callers."""
+DTYPES = ("float32", "bfloat16")
+"""Precisions that both are tried in; whichever is faster on the processor is measured."""
 STREAMS = (1, 8)
 TOKENS = 64
 """An answer's length."""
@@ -97,8 +99,10 @@ class Talker(Server):
 
 def ours(bundle: Path, home: Path, prompts: Sequence[str]) -> Iterator[Talker]:
     """`bentoml serve` as users run it."""
-    given = service(bundle, home, OURS)
-    yield Talker(Way("1 worker", command, PATH, "/readyz", _body("bench"), str, given), home, prompts)
+    for dtype in DTYPES:
+        own = home / dtype
+        given = service(bundle, own, (*OURS, f"serve.engine.dtype={dtype}"))
+        yield Talker(Way(f"1 worker, {dtype}", command, PATH, "/readyz", _body("bench"), str, given), own, prompts)
 
 
 def transformers_serve(bundle: Path, home: Path, prompts: Sequence[str]) -> Iterator[Talker]:
@@ -107,8 +111,10 @@ def transformers_serve(bundle: Path, home: Path, prompts: Sequence[str]) -> Iter
     By default that cache takes what memory there is, and half a minute of each first answer.
     """
     batching = ("--continuous-batching", "--cb-block-size=32", "--cb-num-blocks=64", "--cb-max-batch-tokens=256")
-    yield Talker(_transformers("one by one", bundle), home / "one", prompts)
-    yield Talker(_transformers("continuous batching", bundle, *batching), home / "batching", prompts)
+    for dtype in DTYPES:
+        for name, options in (("one by one", ()), ("continuous batching", batching)):
+            way = _transformers(f"{name}, {dtype}", bundle, f"--dtype={dtype}", *options)
+            yield Talker(way, home / f"{dtype}-{len(options)}", prompts)
 
 
 def _transformers(settings: str, bundle: Path, *options: str) -> Way:
