@@ -8,7 +8,7 @@ from pipelines.shared.entry import main
 from sluice.config import Config
 from sluice.registry.promotions import Decision, history
 from sluice.registry.store import Store
-from sluice.registry.versions import CHALLENGER, CHAMPION, lookup
+from sluice.registry.versions import CANARY, CHALLENGER, CHAMPION, SHADOW, lookup
 
 
 def command(cfg: Config) -> None:
@@ -19,7 +19,7 @@ def command(cfg: Config) -> None:
         print(_line(decision))
     if not decisions:
         print(f"no decision about {cfg.name} yet")
-    for alias in (CHAMPION, CHALLENGER):
+    for alias in (CHAMPION, CHALLENGER, CANARY, SHADOW):
         print(f"{alias}: {lookup(store, cfg.name, alias) or 'none'}")
 
 

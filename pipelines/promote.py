@@ -22,9 +22,12 @@ from sluice.registry import promotions, receipt
 from sluice.registry.runs import Run
 from sluice.registry.store import Store
 from sluice.registry.versions import (
+    CANARY,
     CHALLENGER,
     CHAMPION,
+    SHADOW,
     Version,
+    drop_alias,
     fetch,
     find,
     intact,
@@ -71,11 +74,14 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
     bento = package.build(cfg, store, challenger, CHAMPION)
     write_text(cfg.root / "work" / "serve" / "config.yaml", to_yaml(cfg))
     move_alias(store, cfg.name, CHAMPION, challenger.number)
+    for alias in (CANARY, SHADOW):
+        if (flying := lookup(store, cfg.name, alias)) and flying.number == challenger.number:
+            drop_alias(store, cfg.name, alias)
     outcome = "promoted" if judged.passed else "forced"
     path = _receipt(cfg, store, run, challenger, champion, evidence, judged, outcome, bento)
     promotions.end(run, "done", judged.reasons, checks(judged, markdown=True))
     print(f"\n{outcome}: {challenger} is the champion. Bento {bento}. Receipt: {shorten(path)}")
-    print("Next: make serve   (or: bentoml serve)")
+    print("Next: make serve   (or: bentoml serve); a service that runs already has it within seconds")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Which versions are served and where their bundles lie, as one line of JSON: what the service asks at its start."""
+"""Which versions are served and where their bundles lie, as one line of JSON: for a service that does not follow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sluice.errors import UserError
 from sluice.inference.bundle import Bundle
 from sluice.inference.settings import name_of
 from sluice.registry.store import Store
-from sluice.registry.versions import CHAMPION, Version, fetch, lookup
+from sluice.registry.versions import CANARY, CHAMPION, SHADOW, Version, kept, lookup
 from sluice.search.shelf import newest
 
 
 def describe(store: Store, version: Version, alias: str | None) -> dict[str, Any]:
     """A served version in the form of `serving.slot.SlotDescription`."""
-    folder = fetch(store, version)
+    folder = kept(store, version, store.root / "work" / "serve" / "bundles")
     bundle = Bundle.read(folder)
     index = newest(store.root / "work", version.digest)
     return {
@@ -34,14 +34,35 @@ def describe(store: Store, version: Version, alias: str | None) -> dict[str, Any
     }
 
 
+Meant = tuple[Version, str | None, str | None]
+"""A version, the alias that led to it, and the newest index of it."""
+
+
 def command(cfg: Config) -> None:
     """Print what `serve.models` means, or where that is empty, the champion of `name`, or its version asked for."""
     store = Store(cfg.root, cfg.tracking_uri)
+    print(json.dumps([described(store, one) for one in meant(store, cfg)]))
+
+
+def meant(store: Store, cfg: Config) -> list[Meant]:
+    """What is to be served, as the registry has it now. Cheap enough to ask every second."""
     references = cfg.serve.models or (f"{cfg.name}:{cfg.version}" if cfg.version else cfg.name,)
-    print(json.dumps([_described(store, reference) for reference in references]))
+    found = [_meant(store, reference) for reference in references]
+    champions = {version.name: version for version, alias, _ in found if alias == CHAMPION}
+    return found + [
+        (flying, alias, _index(store, flying))
+        for name, champion in champions.items()
+        for alias in (CANARY, SHADOW)
+        if (flying := lookup(store, name, alias)) and flying != champion
+    ]
 
 
-def _described(store: Store, reference: str) -> dict[str, Any]:
+def described(store: Store, meant: Meant) -> dict[str, Any]:
+    """The same as `describe`."""
+    return describe(store, meant[0], meant[1])
+
+
+def _meant(store: Store, reference: str) -> Meant:
     name = name_of(reference)
     version = reference.partition(":")[2]
     alias = None if version else reference.partition("@")[2] or CHAMPION
@@ -50,7 +71,12 @@ def _described(store: Store, reference: str) -> dict[str, Any]:
         raise UserError(f"{name} has no champion yet: run make train and make promote")
     if found is None:
         raise UserError(f"the registry has no {reference}: make history{named(name)} lists what there is")
-    return describe(store, found, alias)
+    return found, alias, _index(store, found)
+
+
+def _index(store: Store, version: Version) -> str | None:
+    found = newest(store.root / "work", version.digest)
+    return str(found) if found else None
 
 
 if __name__ == "__main__":

@@ -26,11 +26,12 @@ def command(cfg: Config) -> None:
         run = promotions.begin(store, cfg.name, "rollback", champion.number, target.number, cfg.force)
         move_alias(store, cfg.name, CHAMPION, target.number)
         promotions.end(run, "done", [cfg.force or "asked for"])
-    print(f"rolled back: {target} is the champion, {champion} is not. Next: make serve   (restart a running service)")
+    print(f"rolled back: {target} is the champion, {champion} is not. A running service has it within seconds.")
 
 
 def _target(store: Store, cfg: Config, current: int) -> int:
-    been = {decision.target for decision in promotions.history(store, cfg.name) if decision.state == "done"}
+    decisions = promotions.history(store, cfg.name)
+    been = {one.target for one in decisions if one.state == "done" and one.action in promotions.MOVES}
     if cfg.version is None:
         previous = promotions.previous(store, cfg.name)
         if previous is None:

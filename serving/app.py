@@ -7,26 +7,24 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from serving import pages
+from serving import pages, probes
 from serving.codecs import inference, native, openai
 from serving.core import Core
 from serving.errors import add_handlers
 from serving.metrics import exposition
-from serving.middleware import guarded
 from serving.routes import Direct
 
 
 def build(core: Core) -> ASGIApp:
-    """The application that answers from a table of models, guarded."""
-    ids = ", ".join(slot.description.id for slot in core.table.slots)
-    app = FastAPI(title=f"Sluice: {ids}", version="1", docs_url=None, redoc_url=None)
+    """The application that answers from a core's table of models, with a route for each thing that these can do."""
+    app = FastAPI(title="Sluice", version="1", docs_url=None, redoc_url=None)
     add_handlers(app)
     routers = [codec.router(core) for codec in (native, openai, inference)]
-    for router in (*routers, pages.router(core.table)):
+    for router in (*routers, probes.router(core), pages.router(core)):
         app.include_router(router)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
     routes = [route for router in routers for route in router.routes]
-    return guarded(Direct(app, routes), core.settings)
+    return Direct(app, routes)
 
 
 async def _metrics() -> Response:

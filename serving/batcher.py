@@ -1,7 +1,8 @@
 """`Batcher`: texts of many callers share forward passes, and nobody waits for a batch to fill.
 
 The event loop puts encoded texts into a queue; one thread a model takes what waits whenever the engine is idle. What is
-left of a request whose caller has gone is never computed, and a text that the engine fails on fails alone.
+left of a request whose caller has gone is never computed, and a text that the engine fails on fails alone. When nobody
+holds a batcher any more, neither a table nor a request, its thread ends and the model is freed.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 import traceback
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from pydantic import BaseModel
 
+from serving.metrics import EngineFigures
 from serving.refusals import BrokenError, OverloadedError
 from sluice.inference.predictor import Predictor
 from sluice.tasks.encoding import Encoded
@@ -34,6 +38,8 @@ class _Job:
     outputs: list[Any]
     left: int
     """Texts that are still to be computed."""
+    answered: Callable[[int], None]
+    """Called with the number of texts that nobody waits for any more."""
 
 
 @dataclass(eq=False)
@@ -44,7 +50,8 @@ class _Item:
     at: int
     encoded: Encoded
     options: BaseModel
-    output: Any = field(default=None)
+    since: float = field(default_factory=time.perf_counter)
+    output: Any = None
 
     @property
     def size(self) -> int:
@@ -54,22 +61,22 @@ class _Item:
 class Batcher:
     """Forward passes for all requests to one model."""
 
-    def __init__(self, predictor: Predictor, largest: int, max_waiting: int) -> None:
-        self.predictor = predictor
+    def __init__(self, model: str, predictor: Predictor, largest: int, max_waiting: int) -> None:
         self.largest = min(largest, predictor.together)
         self.max_waiting = max_waiting
         self.waiting = 0
         """Texts that have been taken in and not been answered. Only the event loop changes it."""
-        self._queue: SimpleQueue[list[_Item]] = SimpleQueue()
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._queue: SimpleQueue[list[_Item] | None] = SimpleQueue()
+        worker = _Worker(predictor, self.largest, self._queue, EngineFigures(model))
+        self._thread = threading.Thread(target=worker.work, name="engine", daemon=True)
         self._thread.start()
+        weakref.finalize(self, self._queue.put, None)
 
     async def compute(self, encoded: Sequence[Encoded], options: BaseModel) -> list[Any]:
         """What the task reads of the model's outputs, one a text. Raises OverloadedError, at once, and BrokenError."""
         if self.waiting and self.waiting + len(encoded) > self.max_waiting + self.largest:
             raise OverloadedError
-        job = _Job(asyncio.get_running_loop().create_future(), [None] * len(encoded), len(encoded))
+        job = _Job(asyncio.get_running_loop().create_future(), [None] * len(encoded), len(encoded), self._answered)
         self.waiting += len(encoded)
         self._queue.put([_Item(job, at, one, options) for at, one in enumerate(encoded)])
         return await job.future
@@ -78,25 +85,37 @@ class Batcher:
         """Whether the thread still works."""
         return self._thread.is_alive()
 
-    def close(self) -> None:
-        """End the thread, once it has no more to do."""
-        self._closed = True
-        self._queue.put([])
-        self._thread.join()
+    def _answered(self, texts: int) -> None:
+        self.waiting -= texts
 
-    def _work(self) -> None:
+
+class _Worker:
+    """The thread's side, which does not hold its batcher."""
+
+    def __init__(
+        self, predictor: Predictor, largest: int, queue: SimpleQueue[list[_Item] | None], figures: EngineFigures
+    ) -> None:
+        self.predictor, self.largest, self.figures = predictor, largest, figures
+        self._queue, self._ended = queue, False
+
+    def work(self) -> None:
+        """Compute until the end stands in the queue."""
         waiting: list[_Item] = []
-        while waiting or not self._closed:
+        while waiting or not self._ended:
             self._collect(waiting)
             if batch := self._take(waiting):
                 self._answer(batch)
+            batch = []  # whom it belongs to may be the last to hold the batcher
 
     def _collect(self, waiting: list[_Item]) -> None:
         """Add what has arrived; where nothing waits, wait for it."""
         try:
             arrived = self._queue.get(block=not waiting)
             while True:
-                waiting += arrived
+                if arrived is None:
+                    self._ended = True
+                else:
+                    waiting += arrived
                 arrived = self._queue.get_nowait()
         except Empty:
             pass
@@ -127,6 +146,7 @@ class Batcher:
         return batch
 
     def _answer(self, batch: list[_Item]) -> None:
+        begun = time.perf_counter()
         try:
             outputs = self.predictor.compute([item.encoded for item in batch], batch[0].options)
         except Exception as error:
@@ -141,20 +161,23 @@ class Batcher:
         for item, output in zip(batch, outputs, strict=True):
             item.output = output
         self._tell(batch, None)
+        self.figures.note(len(batch), time.perf_counter() - begun, [begun - item.since for item in batch])
 
-    def _tell(self, batch: list[_Item], error: Exception | None) -> None:
-        batch[0].job.future.get_loop().call_soon_threadsafe(self._deliver, batch, error)
+    @staticmethod
+    def _tell(batch: list[_Item], error: Exception | None) -> None:
+        batch[0].job.future.get_loop().call_soon_threadsafe(_deliver, batch, error)
 
-    def _deliver(self, batch: list[_Item], error: Exception | None) -> None:
-        self.waiting -= len(batch)
-        for item in batch:
-            job = item.job
-            if job.future.done():
-                continue
-            if error:
-                job.future.set_exception(error)
-                continue
-            job.outputs[item.at] = item.output
-            job.left -= 1
-            if not job.left:
-                job.future.set_result(job.outputs)
+
+def _deliver(batch: list[_Item], error: Exception | None) -> None:
+    for item in batch:
+        job = item.job
+        job.answered(1)
+        if job.future.done():
+            continue
+        if error:
+            job.future.set_exception(error)
+            continue
+        job.outputs[item.at] = item.output
+        job.left -= 1
+        if not job.left:
+            job.future.set_result(job.outputs)

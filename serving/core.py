@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
-from serving.metrics import predicted, waiting
-from serving.refusals import NoIndexError, TooLargeError, UnreadableError
+from serving.metrics import answering, predicted, tokenizing, tokens, waiting
+from serving.refusals import BrokenError, NoIndexError, RefusalError, TooLargeError, UnreadableError
+from serving.rivals import CANARY, CHAMPION, SHADOW, Mirror
 from serving.slot import Slot, SlotDescription
 from serving.streams import Piece, Streams, Token
 from serving.table import Table
@@ -62,22 +64,45 @@ class Stream:
 class Core:
     """Answers requests from a table of models."""
 
-    def __init__(self, table: Table, settings: Serve) -> None:
+    def __init__(self, table: Table, settings: Serve, state: Path | None = None) -> None:
         self.table = table
+        """What is served just now: replaced as a whole, never changed."""
+        self.failures: dict[str, str] = {}
+        """Versions that should be served and cannot be, and why."""
         self.settings = settings
+        self.state = state
+        """Where the follower of the registry says how it fares, if there is one."""
+        self._mirror = Mirror(self._compute)
 
     async def answer(self, request: Request) -> Answer:
         """The task's results, or a `RefusalError`. Cancelled while it waits, a request is never computed."""
         return await self.answer_from(self.table.asked(request.verb, request.model), request)
 
     async def answer_from(self, slot: Slot, request: Request) -> Answer:
-        """The same from a slot that the codec has found."""
+        """The same from a slot that the codec has found. Where a canary fails, its champion answers."""
+        champion = self.table.beside(slot, CHAMPION) if slot.description.alias == CANARY else None
+        if champion is None:
+            return await self._answer(slot, request)
+        try:
+            return await self._answer(slot, request)
+        except Exception as error:
+            if isinstance(error, RefusalError) and not isinstance(error, BrokenError):
+                raise
+            return await self._answer(champion, request)
+
+    async def _answer(self, slot: Slot, request: Request) -> Answer:
         encoded = await self._encode(slot, request)
         options = request.options or slot.texts.task.Options()
-        with waiting(slot.description.id, len(encoded)):
-            outputs = await slot.runner.compute(encoded, options)
+        outputs = await self._compute(slot, encoded, options)
         results = slot.texts.decode(request.texts, outputs, options)
+        other = self.table.beside(slot, CHAMPION if slot.description.alias == CANARY else SHADOW)
+        if other:
+            self._mirror.offer(slot, other, request.texts, options, outputs)
         return self._told(slot, encoded, results)
+
+    async def _compute(self, slot: Slot, encoded: list[Encoded], options: BaseModel) -> list[Any]:
+        with waiting(slot.description.id, len(encoded)), answering(slot.description.id):
+            return await slot.runner.compute(encoded, options)
 
     async def search(self, request: Request, k: int) -> Answer:
         """The `k` best documents for each text."""
@@ -115,14 +140,6 @@ class Core:
         """Whether every model still answers."""
         return all(slot.runner.alive() for slot in self.table.slots)
 
-    async def warm(self) -> None:
-        """Let every model answer once, so that no caller waits for a first time."""
-        for slot in self.table.slots:
-            task = slot.texts.task
-            outputs = await slot.runner.compute(slot.texts.encode([task.example]), task.Options())
-            if slot.searcher:
-                await asyncio.to_thread(slot.searcher.near, np.stack(outputs).astype(np.float32), 1)
-
     async def _search(self, slot: Slot, request: Request, k: int) -> Answer:
         encoded, hits = await self._hits(slot, request, k)
         return self._told(slot, encoded, [Found(hits=own) for own in hits])
@@ -134,8 +151,7 @@ class Core:
                 f'make index ARGS="name={slot.description.name} version={slot.description.version}"'
             )
         encoded = await self._encode(slot, request)
-        with waiting(slot.description.id, len(encoded)):
-            vectors = await slot.runner.compute(encoded, slot.texts.task.Options())
+        vectors = await self._compute(slot, encoded, slot.texts.task.Options())
         return encoded, await asyncio.to_thread(slot.searcher.near, np.stack(vectors).astype(np.float32), k)
 
     async def _encode(self, slot: Slot, request: Request) -> list[Encoded]:
@@ -149,11 +165,13 @@ class Core:
         for text in texts:
             if told := slot.texts.task.refusal(text):
                 raise UnreadableError(told, "input")
-        encoded = (
-            slot.texts.encode(texts)
-            if sum(map(len, texts)) <= SHORT
-            else await asyncio.to_thread(slot.texts.encode, texts)
-        )
+        with tokenizing(slot.description.id):
+            encoded = (
+                slot.texts.encode(texts)
+                if sum(map(len, texts)) <= SHORT
+                else await asyncio.to_thread(slot.texts.encode, texts)
+            )
+        tokens(slot.description.id, "read", sum(len(one.ids) for one in encoded))
         if settings.too_long == "refuse" and (cut := [at for at, one in enumerate(encoded) if one.cut]):
             raise UnreadableError(
                 f"text {cut[0] + 1} has more tokens than {slot.description.id} reads: "

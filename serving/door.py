@@ -6,12 +6,16 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving import probes
 from serving.middleware import guarded
 from sluice.inference.settings import Serve
 
 
 class Front:
-    """Our application, once there is one: BentoML takes the name of it before a worker has loaded its models."""
+    """Our application, once there is one; other models may bring another one while it works.
+
+    BentoML takes the name of it before a worker has loaded its models.
+    """
 
     app: ASGIApp
 
@@ -46,5 +50,6 @@ class Porter:
         if scope["type"] == "lifespan":
             bento: Any = scope["app"]
             paths = frozenset(path for route in bento.routes if (path := getattr(route, "path", "")) not in ("", "/"))
-            bento.middleware_stack = Door(self.ours, guarded(bento.middleware_stack, self.settings), paths)
+            ours, bentos = (guarded(app, self.settings) for app in (self.ours, bento.middleware_stack))
+            bento.middleware_stack = Door(ours, bentos, paths - {probes.READY})
         await self.app(scope, receive, send)

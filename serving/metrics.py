@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.refusals import BrokenError
 
 REQUESTS = Counter("sluice_requests", "Requests answered.", ["model", "route", "status"])
 SECONDS = Histogram(
@@ -23,6 +25,21 @@ TEXTS = Counter("sluice_texts", "Texts predicted.", ["model"])
 WAITING = Gauge(
     "sluice_texts_in_progress", "Texts that wait or are being computed.", ["model"], multiprocess_mode="livesum"
 )
+SWAPS = Counter(
+    "sluice_versions", "Versions that were to be served while others were: served, or failed.", ["model", "outcome"]
+)
+ANSWERS = Counter("sluice_answers", "Requests that a version computed, or failed to.", ["model", "outcome"])
+STAGES = Histogram(
+    "sluice_stage_seconds",
+    "Seconds of a text in the queue, of a request in the tokenizer, of a batch in the engine.",
+    ["model", "stage"],
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+BATCHES = Histogram("sluice_batch_texts", "Texts in a batch.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64))
+TOKENS = Counter("sluice_tokens", "Tokens read, and tokens written.", ["model", "kind"])
+COMPARED = Counter("sluice_compared_texts", "Texts that a canary or shadow and its champion both answered.", ["model"])
+DISAGREED = Counter("sluice_disagreed_texts", "Those that were answered otherwise, or by how much.", ["model"])
+DROPPED = Counter("sluice_dropped_texts", "Texts that were not compared: too many waited for it.", ["model"])
 VERSION = b"x-model-version"
 """The header in which answers say which model they are of."""
 
@@ -78,6 +95,76 @@ def _texts(model: str) -> Counter:
 def predicted(model: str, texts: int) -> None:
     """Count texts that have been answered."""
     _texts(model).inc(texts)
+
+
+@contextmanager
+def answering(model: str) -> Iterator[None]:
+    """Count what a version computes. Who leaves before is not counted, and who is turned away."""
+    try:
+        yield
+    except BrokenError:
+        _answers(model, "failed").inc()
+        raise
+    _answers(model, "answered").inc()
+
+
+@cache
+def _answers(model: str, outcome: str) -> Counter:
+    return ANSWERS.labels(model, outcome)
+
+
+class EngineFigures:
+    """What is noted of a version's batches. Its parts are kept: looking them up takes longer than noting."""
+
+    def __init__(self, model: str) -> None:
+        self._queue, self._engine = STAGES.labels(model, "queue"), STAGES.labels(model, "engine")
+        self._batches = BATCHES.labels(model)
+
+    def note(self, texts: int, engine_s: float, queue_s: Iterable[float]) -> None:
+        """A batch: its texts, the seconds that it took, and those that each of them waited before."""
+        self._batches.observe(texts)
+        self._engine.observe(engine_s)
+        for seconds in queue_s:
+            self._queue.observe(seconds)
+
+
+def tokens(model: str, kind: str, count: int) -> None:
+    """Count tokens that were `read` or `written`."""
+    _tokens(model, kind).inc(count)
+
+
+@cache
+def _tokens(model: str, kind: str) -> Counter:
+    return TOKENS.labels(model, kind)
+
+
+@contextmanager
+def tokenizing(model: str) -> Iterator[None]:
+    """Time the tokenizer."""
+    start = time.perf_counter()
+    yield
+    _tokenizing(model).observe(time.perf_counter() - start)
+
+
+@cache
+def _tokenizing(model: str) -> Histogram:
+    return STAGES.labels(model, "tokenize")
+
+
+def compared(model: str, texts: int, disagreed: float) -> None:
+    """Count texts that a canary or shadow answered beside its champion."""
+    COMPARED.labels(model).inc(texts)
+    DISAGREED.labels(model).inc(max(0.0, disagreed))
+
+
+def dropped(model: str, texts: int) -> None:
+    """Count texts that should have been."""
+    DROPPED.labels(model).inc(texts)
+
+
+def swapped(model: str, outcome: str) -> None:
+    """Count a version that came while others were served."""
+    SWAPS.labels(model, outcome).inc()
 
 
 @dataclass

@@ -13,27 +13,32 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from serving.core import Core
 from serving.slot import Slot
-from serving.table import Table
 
 FILES = Path(__file__).parent / "playground"
 
 
-def router(table: Table) -> APIRouter:
+def router(core: Core) -> APIRouter:
     """The pages, and the files that they load."""
     routes = APIRouter(include_in_schema=False)
-    first = table.slots[0]
+    for path, name in {"/": "index.html", "/docs": "docs.html"}.items():
+        routes.add_api_route(path, _page(FILES / name, core))
+    routes.add_api_route("/assets/{name}", _assets())
+    return routes
+
+
+def _values(slots: list[Slot]) -> dict[str, str]:
+    """What the pages say of what is served just now."""
+    first = slots[0]
     values = {
         "model": first.description.id,
         "task": first.description.task,
         "example": first.texts.task.example,
         "verb": first.texts.task.verb.capitalize(),
-        "models": json.dumps([_shown(slot) for slot in table.slots]),
+        "models": json.dumps([_shown(slot) for slot in slots]),
     }
-    for path, name in {"/": "index.html", "/docs": "docs.html"}.items():
-        routes.add_api_route(path, _page(FILES / name, values))
-    routes.add_api_route("/assets/{name}", _assets())
-    return routes
+    return {key: html.escape(value) for key, value in values.items()}
 
 
 def _shown(slot: Slot) -> dict[str, str]:
@@ -47,12 +52,11 @@ def _shown(slot: Slot) -> dict[str, str]:
     }
 
 
-def _page(path: Path, values: dict[str, str]) -> Callable[[], Awaitable[Response]]:
-    escaped = {key: html.escape(value) for key, value in values.items()}
-    text = Template(path.read_text(encoding="utf-8")).substitute(escaped)
+def _page(path: Path, core: Core) -> Callable[[], Awaitable[Response]]:
+    text = Template(path.read_text(encoding="utf-8"))
 
     async def page() -> Response:
-        return HTMLResponse(text)
+        return HTMLResponse(text.substitute(_values(core.table.slots)))
 
     return page
 

@@ -15,6 +15,7 @@ from types import FrameType
 
 import click
 
+from serving.follower import FIGURES
 from sluice.errors import UserError
 from sluice.inference.engine import VISIBLE, gpus
 from sluice.inference.settings import Serve
@@ -41,6 +42,8 @@ def refuse_taken_ports(settings: Serve) -> None:
     given = context.params if context else {}
     host, port = given.get("host") or settings.host, given.get("port") or settings.port
     os.environ[HOST] = host
+    near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    os.environ[FIGURES] = f"http://{near}:{port}/metrics"
     _refuse_taken(host, port, f"bentoml serve --port {port + 1}")
     if settings.grpc_port:
         _refuse_taken(

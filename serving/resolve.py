@@ -1,9 +1,9 @@
 """What is served, and how: settled once in the supervisor, read from a file by every worker.
 
-The models' descriptions, first found wins: the file that `SLUICE_SLOTS` names; `slots.json` beside this package,
-as it lies in a Bento; what the registry says of the configured models, asked in a process of its own, so that no
-process of the service ever imports mlflow. The configuration lies beside them in a Bento; elsewhere it is the file
-that `SLUICE_CONFIG` names, or what the last promotion wrote.
+The models' descriptions, first found wins: the file that `SLUICE_SLOTS` names; `slots.json` beside this package, as it
+lies in a Bento; what the registry says of the configured models, asked in a process of its own, which goes on asking,
+so that no process of the service ever imports mlflow. The configuration lies beside them in a Bento; elsewhere it is
+the file that `SLUICE_CONFIG` names, or what the last promotion wrote.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from serving.follower import Follower
 from serving.process import GRPC_PORT
 from serving.slot import SlotDescription, read_descriptions
 from sluice.errors import UserError
@@ -21,6 +23,7 @@ from sluice.files import write_json
 from sluice.inference.bundle import Bundle
 from sluice.inference.engines.fastest import FastestEngine
 from sluice.inference.settings import Serve
+from sluice.part import digest
 from sluice.tasks.task import Task
 
 SLOTS = "SLUICE_SLOTS"
@@ -91,14 +94,24 @@ def _ask_registry(settings: Serve) -> Path:
     asked = {"name": config.name, "root": config.root, "tracking_uri": config.tracking_uri}
     overrides = [f"{key}={_quote(value)}" for key, value in asked.items()]
     overrides.append(f"serve.models=[{','.join(map(_quote, settings.models))}]")
+    found = _copy(config.root, config.name, settings.models)
+    if settings.poll_s is not None:
+        overrides += [f"serve.poll_s={settings.poll_s}", f"output={_quote(found)}"]
+        Follower([sys.executable, "-m", "pipelines.follow", *overrides]).begin()
+        return found
     command = [sys.executable, "-m", "pipelines.resolve", *overrides]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
         cause = answer.stderr.strip().removeprefix("error: ")
         raise UserError(cause or f"{' '.join(command)} failed with {answer.returncode}")
-    found = Path(config.root) / "work" / "serve" / f"{config.name}.json"
     write_json(found, json.loads(answer.stdout.splitlines()[-1]))
     return found
+
+
+def _copy(root: Path, name: str, models: Sequence[str]) -> Path:
+    """The file of what is served here, one for each choice of models: two services do not write each other's."""
+    marks = f"-{digest(list(models))[:8]}" if models else ""
+    return root.absolute() / "work" / "serve" / f"{name}{marks}.json"
 
 
 def _quote(value: object) -> str:

@@ -6,6 +6,7 @@ caller could grow them without end. `/metrics` is ours.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from typing import Any
@@ -45,15 +46,18 @@ class Served:
 
     def __init__(self) -> None:
         from serving.app import build
-        from serving.core import Core
-        from serving.slot import read_descriptions
-        from serving.table import Table
+        from serving.reloader import Reloader
 
         process.choose_gpu()
-        table = Table.load(read_descriptions(resolve.slots_path(settings)), settings)
-        self.core = Core(table, settings)
-        front.app = build(self.core)
-        for slot in table.slots:
+        path = resolve.slots_path(settings)
+        self.core = core = Reloader.open(path, settings)
+
+        def renew() -> None:
+            front.app = build(core)
+
+        renew()
+        self.reloader = Reloader(path, core, renew)
+        for slot in core.table.slots:
             log.info("serving %s by %s, bundle %s", slot.description.id, slot.engine, slot.description.digest[:12])
 
     def __is_alive__(self) -> bool:
@@ -62,8 +66,9 @@ class Served:
     @bentoml.on_startup
     async def begin(self) -> None:
         """Answer once before anybody asks; give requests in flight the configured time when told to stop."""
-        await self.core.warm()
+        await self.reloader.begin()
         process.spare_the_collector()
+        self.following = asyncio.create_task(self.reloader.follow())
         if settings.grpc_port:
             from serving.codecs import inference_grpc
 
@@ -72,7 +77,8 @@ class Served:
 
     @bentoml.on_shutdown
     async def end(self) -> None:
-        """Let calls over gRPC finish, as BentoML does with requests over HTTP."""
+        """Change nothing any more; let calls over gRPC finish, as BentoML does with requests over HTTP."""
+        self.following.cancel()
         if settings.grpc_port:
             from serving.codecs import inference_grpc
 

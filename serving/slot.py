@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from serving.batcher import Batcher
@@ -64,6 +66,16 @@ class SlotDescription(BaseModel):
         """Name and version, as they stand in every answer."""
         return f"{self.name}:{self.version}"
 
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """Where it stands among those that are served: another version in the same place replaces it."""
+        return self.name, self.alias
+
+    def holds_what(self, other: SlotDescription) -> bool:
+        """Whether a slot of this version is one of the other's, whatever they are called."""
+        mine, theirs = ((one.name, one.version, one.digest, one.index) for one in (self, other))
+        return mine == theirs
+
     def answers_to(self, model: str) -> bool:
         """Whether a caller who asks for `name`, `name:version` or `name@alias` means this slot."""
         names = {self.name, self.id}
@@ -86,6 +98,11 @@ def read_descriptions(path: Path) -> list[SlotDescription]:
         slot.model_copy(update={"folder": home / slot.folder, "index": home / slot.index if slot.index else None})
         for slot in slots
     ]
+
+
+def state_of(path: Path) -> Path:
+    """The file beside that of the descriptions that says when the registry was last asked, and what kept it from it."""
+    return path.with_name(f"{path.stem}.state.json")
 
 
 def write_descriptions(path: Path, slots: list[SlotDescription]) -> None:
@@ -125,11 +142,19 @@ class Slot:
         searcher = Searcher(description.index) if description.index else None
         writer = engine.writer(folder, texts.task)
         if writer:
-            return cls(description, texts, Streams(texts, writer, settings.max_waiting), engine.name, searcher)
+            return cls(
+                description, texts, Streams(description.id, texts, writer, settings.max_waiting), engine.name, searcher
+            )
         predictor = Predictor(folder, engine)
-        return cls(
-            description, predictor, Batcher(predictor, settings.batch, settings.max_waiting), engine.name, searcher
-        )
+        batcher = Batcher(description.id, predictor, settings.batch, settings.max_waiting)
+        return cls(description, predictor, batcher, engine.name, searcher)
+
+    async def warm(self) -> None:
+        """Answer once, so that no caller waits for a first time."""
+        task = self.texts.task
+        outputs = await self.runner.compute(self.texts.encode([task.example]), task.Options())
+        if self.searcher:
+            await asyncio.to_thread(self.searcher.near, np.stack(outputs).astype(np.float32), 1)
 
     @cached_property
     def verbs(self) -> list[str]:

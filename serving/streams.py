@@ -1,4 +1,7 @@
-"""`Streams`: texts that a writer writes for many callers at once, handed on piece by piece."""
+"""`Streams`: texts that a writer writes for many callers at once, handed on piece by piece.
+
+When nobody holds it any more, neither a table nor a request, its writer ends and the model is freed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import asyncio
 import logging
 import os
 import signal
+import time
+import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from serving.metrics import EngineFigures, tokens
 from serving.refusals import BrokenError, OverloadedError
 from sluice.inference.engine import Step, Writer
 from sluice.inference.predictor import Texts
@@ -44,12 +50,14 @@ class Piece:
 class Streams:
     """The writer's side of a slot: what `Batcher` is to other engines."""
 
-    def __init__(self, texts: Texts, writer: Writer, max_waiting: int) -> None:
+    def __init__(self, model: str, texts: Texts, writer: Writer, max_waiting: int) -> None:
         assert isinstance(texts.task, Generation)
         self.texts, self.task, self.writer = texts, texts.task, writer
         self.max_waiting = max_waiting
+        self._model, self._figures = model, EngineFigures(model)
         self.waiting = 0
         """Texts that are being written or wait for it."""
+        weakref.finalize(self, writer.end)
 
     async def compute(self, encoded: Sequence[Encoded], options: BaseModel) -> list[Any]:
         """What the task reads of the model's outputs, one a text. Raises OverloadedError, at once, and BrokenError."""
@@ -75,6 +83,7 @@ class Streams:
             raise OverloadedError
         self.waiting += 1
         steps: asyncio.Queue[Step] = asyncio.Queue()
+        begun, first, written = time.perf_counter(), None, 0
         stop = self.writer.start(encoded.ids, self.task.wish(options, logprobs), steps.put_nowait)
         ended = False
         try:
@@ -84,6 +93,8 @@ class Streams:
                 if step.error is not None:
                     self._failed()
                     raise BrokenError
+                first = first or time.perf_counter()
+                written += step.token is not None
                 piece = spelling.read(step)
                 ended = step.ended
                 if piece.finished is not None or piece.text or piece.tokens:
@@ -92,6 +103,9 @@ class Streams:
                     return
         finally:
             self.waiting -= 1
+            tokens(self._model, "written", written)
+            if first:
+                self._figures.note(1, time.perf_counter() - first, [first - begun])
             if not ended:
                 stop()
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from serving.codecs import oip, tensors
 from serving.core import Core
 from serving.metrics import Counted, counted
 from serving.refusals import BrokenError, LateError, RefusalError, UnreadableError
+from serving.rivals import CALLER
 
 log = logging.getLogger("bentoml.sluice")
 CODES = {
@@ -133,6 +135,7 @@ def _guarded(name: str, call: oip.Call, answer: Answer, timeout_s: float) -> Any
     async def handle(message: bytes, context: Any) -> bytes:
         left = context.time_remaining()
         limit = timeout_s if left is None else min(left, timeout_s)
+        CALLER.set(partial(_caller, context))
         with counted(f"grpc:{name}") as counts:
             try:
                 async with asyncio.timeout(limit):
@@ -154,6 +157,12 @@ def _guarded(name: str, call: oip.Call, answer: Answer, timeout_s: float) -> Any
             return await context.abort(code, refusal.message[:LONGEST])
 
     return handle
+
+
+def _caller(context: Any) -> str:
+    """What `caller_of` is over HTTP."""
+    told = dict(context.invocation_metadata())
+    return str(told.get("x-caller") or told.get("authorization") or context.peer())
 
 
 def _texts(request: Any) -> list[str]:

@@ -54,6 +54,8 @@ class Config(Part):
     """A model version, where a command would choose one itself."""
     force: str | None = Field(None, min_length=1)
     """Why a refused challenger is promoted all the same."""
+    stop: bool = False
+    """Whether a canary or shadow is taken back."""
     receipt: Path | None = None
     """A receipt's JSON file."""
     input: Path | None = None

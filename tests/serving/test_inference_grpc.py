@@ -37,7 +37,7 @@ def run(
 ) -> None:
     """Hand the test the call of the protocol that answers, and what is behind it."""
     settings = Serve(engine=TorchEngine(), **limits)
-    batcher = Batcher(model, settings.batch, settings.max_waiting)  # type: ignore[arg-type]
+    batcher = Batcher("steered:1", model, settings.batch, settings.max_waiting)  # type: ignore[arg-type]
     core = Core(Table([Slot(description, model, batcher, "steered")]), settings)  # type: ignore[arg-type]
     port = free_port()
 
@@ -51,7 +51,6 @@ def run(
 
     asyncio.run(session())
     model.go.set()
-    batcher.close()
 
 
 def serialized(message: Any) -> bytes:

@@ -16,6 +16,7 @@ import pytest
 from serving.app import build
 from serving.batcher import Batcher
 from serving.core import Core
+from serving.middleware import guarded
 from serving.slot import Slot, SlotDescription
 from serving.table import Table
 from sluice.inference.engines.torch import TorchEngine
@@ -70,15 +71,15 @@ def model() -> Steered:
 
 def run(model: Steered, description: SlotDescription, test: Callable[[Client], Awaitable[None]], **limits: Any) -> None:
     settings = Serve(engine=TorchEngine(), **limits)
-    batcher = Batcher(model, settings.batch, settings.max_waiting)  # type: ignore[arg-type]
-    app = build(Core(Table([Slot(description, model, batcher, "steered")]), settings))  # type: ignore[arg-type]
+    batcher = Batcher("steered:1", model, settings.batch, settings.max_waiting)  # type: ignore[arg-type]
+    core = Core(Table([Slot(description, model, batcher, "steered")]), settings)  # type: ignore[arg-type]
+    app = guarded(build(core), settings)
 
     async def session() -> None:
         async with Client(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             await test(client)
 
     asyncio.run(session())
-    batcher.close()
 
 
 async def ask(client: Client, text: str) -> httpx.Response:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from serving import resolve
+from serving.follower import READY
 from serving.slot import SlotDescription, read_descriptions, write_descriptions
 from sluice.errors import UserError
 from tests.serving.live import ROOT
@@ -25,12 +27,12 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def stand_in(folder: Path, lines: str) -> None:
-    """A `pipelines.resolve` that keeps what it was asked."""
+def stand_in(folder: Path, lines: str, module: str = "follow") -> None:
+    """A command of `pipelines` that keeps what it was asked."""
     (folder / "pipelines").mkdir()
     (folder / "pipelines" / "__init__.py").touch()
     asked = f"import sys\nopen({str(folder / 'asked')!r}, 'w').write('\\n'.join(sys.argv[1:]))\n"
-    (folder / "pipelines" / "resolve.py").write_text(asked + lines)
+    (folder / "pipelines" / f"{module}.py").write_text(asked + lines)
 
 
 def test_nothing_configured_gives_the_defaults(empty: Path) -> None:
@@ -52,21 +54,49 @@ def test_the_last_promotion_is_found(empty: Path, config_file: Path) -> None:
     assert resolve.settings().workers == 2
 
 
-def test_the_registry_is_asked_and_its_answer_handed_over(
+ASKED = ["name='apidocs'", "root='mlruns'", "tracking_uri=null", "serve.models=[]"]
+
+
+def test_the_registry_is_followed_and_what_is_written_handed_over(
     empty: Path, config_file: Path, description: SlotDescription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(resolve.CONFIG, str(config_file))
-    stand_in(empty, f"print('a library says hello')\nprint('[' + {description.model_dump_json()!r} + ']')")
-    assert resolve.hand_over(resolve.settings()) == [description]
-    assert (empty / "asked").read_text().splitlines() == [
-        "name='apidocs'",
-        "root='mlruns'",
-        "tracking_uri=null",
-        "serve.models=[]",
-    ]
+    found = empty / "mlruns/work/serve/apidocs.json"
+    found.parent.mkdir(parents=True)
+    stand_in(
+        empty,
+        f"print('a library says hello')\n"
+        f"open({str(found)!r}, 'w').write('[' + {description.model_dump_json()!r} + ']')\n"
+        f"print({READY!r}, flush=True)\nsys.stdin.read()\nopen({str(empty / 'ended')!r}, 'w')",
+    )
+    code = "from serving import resolve; print(resolve.hand_over(resolve.settings())[0].id)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(empty), str(ROOT / "src"), str(ROOT)])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "apidocs:7"
+    assert (empty / "asked").read_text().splitlines() == [*ASKED, "serve.poll_s=2.0", f"output='{found}'"]
+    for _ in range(100):  # it ends with who started it
+        if (empty / "ended").exists():
+            break
+        time.sleep(0.05)
+    assert (empty / "ended").exists()
+
+
+def test_a_registry_that_is_not_followed_is_asked_once(
+    empty: Path, config_file: Path, description: SlotDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(resolve.CONFIG, str(config_file))
+    once = resolve.settings().model_copy(update={"poll_s": None})
+    stand_in(empty, f"print('a library says hello')\nprint('[' + {description.model_dump_json()!r} + ']')", "resolve")
+    assert resolve.hand_over(once) == [description]
+    assert (empty / "asked").read_text().splitlines() == ASKED
     found = Path(os.environ[resolve.SLOTS])
     assert found == empty / "mlruns/work/serve/apidocs.json"
     assert read_descriptions(found) == [description]
+
+
+def test_two_services_do_not_write_each_other_s_file(tmp_path: Path) -> None:
+    names = [resolve._copy(tmp_path, "apidocs", models).name for models in ((), ("apidocs",), ("apidocs", "apichat"))]
+    assert len(set(names)) == 3
 
 
 def test_the_registry_s_refusal_is_passed_on(empty: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

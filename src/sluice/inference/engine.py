@@ -48,6 +48,9 @@ class Writer(Protocol):
     def alive(self) -> bool:
         """Whether it still works."""
 
+    def end(self) -> None:
+        """Write no more, without waiting for it."""
+
 
 class Engine(Part, ABC):
     """A way to run a bundle's model."""

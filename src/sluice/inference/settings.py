@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializeAsAny, StringConstraints, model_validator
 
+from sluice.flight import Canary
 from sluice.inference.engine import Engine, gpus
 from sluice.part import Part
 
@@ -43,6 +44,10 @@ class Serve(Part):
     """Bytes in the body of one request."""
     max_waiting: int = Field(512, ge=0)
     """Texts that may wait for a model; the next request is turned away."""
+    canary: Canary = Canary()
+    """What a version gets to answer that has the alias `canary`."""
+    poll_s: float | None = Field(2.0, ge=0.1)
+    """Seconds between two questions to the registry, whose aliases a running service follows; None: it does not."""
     timeout_s: float = Field(30.0, gt=0)
     """Seconds from the first byte of a request to the first byte of its answer."""
     grace_s: float = Field(30.0, gt=0)

@@ -17,7 +17,9 @@ from sluice.registry.store import Store
 from sluice.registry.versions import CHAMPION, lookup
 
 EXPERIMENT = "promotions"
-Action = Literal["promote", "rollback"]
+Action = Literal["promote", "rollback", "canary", "shadow", "stop"]
+MOVES = ("promote", "rollback")
+"""Those that move the champion."""
 State = Literal["intent", "done", "refused", "interrupted"]
 
 
@@ -83,7 +85,7 @@ def settle(store: Store, name: str) -> list[str]:
     for decision in history(store, name):
         if decision.state != "intent":
             continue
-        moved = number == decision.target
+        moved = number == decision.target if decision.action in MOVES else False
         state: State = "done" if moved else "interrupted"
         end(Run(store, decision.run_id), state, ["cut off before it was recorded as ended"])
         stands = f"{name}:{number}" if number else "none"
@@ -95,7 +97,7 @@ def previous(store: Store, name: str) -> int | None:
     """The champion before the present one: promotions stack up, a rollback takes the top away."""
     stack: list[int] = []
     for decision in history(store, name):
-        if decision.state != "done":
+        if decision.state != "done" or decision.action not in MOVES:
             continue
         if decision.action == "rollback" and decision.target in stack:
             del stack[stack.index(decision.target) + 1 :]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sluice.errors import UserError
 from sluice.files import folder_digest
@@ -13,6 +15,8 @@ from sluice.registry.runs import KEY, Run
 from sluice.registry.store import Store
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+CANARY: Literal["canary"] = "canary"
+SHADOW: Literal["shadow"] = "shadow"
 DIGEST = "sluice.bundle"
 LIBRARIES = (
     "mlflow",
@@ -102,6 +106,18 @@ def fetch(store: Store, version: Version) -> Path:
     return Path(model) / "artifacts" / "bundle"
 
 
+def kept(store: Store, version: Version, shelf: Path) -> Path:
+    """The folder of a version's bundle, to be used for long: what a server has is fetched once, to `shelf`."""
+    if not store.is_server:
+        return fetch(store, version)
+    place = shelf / version.digest
+    if not place.exists():
+        half = shelf / f".{version.digest}.{os.getpid()}"
+        shutil.copytree(fetch(store, version), half, dirs_exist_ok=True)
+        half.rename(place)
+    return place
+
+
 def intact(store: Store, version: Version) -> Path:
     """A version's bundle, whose files are what was registered."""
     folder = fetch(store, version)
@@ -127,6 +143,11 @@ def run_file(store: Store, run_id: str, path: str) -> Path:
 def move_alias(store: Store, name: str, alias: str, number: int) -> None:
     """Point an alias at a version: one transaction, so that it is never at neither."""
     store.client.set_registered_model_alias(name, alias, str(number))
+
+
+def drop_alias(store: Store, name: str, alias: str) -> None:
+    """Take an alias away; one that is not there is no matter."""
+    store.client.delete_registered_model_alias(name, alias)
 
 
 def _registered(store: Store, name: str, key: str) -> Version | None:

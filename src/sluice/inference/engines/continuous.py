@@ -91,6 +91,10 @@ class _Pages:
         """Whether the manager's thread runs."""
         return bool(self._manager.is_running()) and self._manager.background_thread_status.fatal_error is None
 
+    def end(self) -> None:
+        """Write no more, without waiting for it."""
+        self._manager.stop(block=False)
+
     def _leave(self, name: str) -> None:
         self._manager.cancel_request(name)
         with self._manager.output_router._lock:

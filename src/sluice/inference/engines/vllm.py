@@ -80,6 +80,10 @@ class _Vllm:
         """Whether the engine's process runs."""
         return not self._engine.errored
 
+    def end(self) -> None:
+        """Write no more, without waiting for it."""
+        self._engine.shutdown()
+
     async def _write(self, ids: list[int], wish: Wish, emit: Callable[[Step], None]) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind

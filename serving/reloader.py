@@ -1,0 +1,146 @@
+"""`Reloader`: another version while requests are answered. It is loaded and warmed up beside the one that answers.
+
+Each worker watches the file of descriptions, which whoever follows the registry rewrites. A version that cannot be
+loaded never answers anybody: the one before goes on, also in a worker that is started only then, and `/readyz` says
+why. Requests that are under way keep the model that they began with; it is freed with the last of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from serving.core import Core
+from serving.metrics import swapped
+from serving.process import spare_the_collector
+from serving.slot import Slot, SlotDescription, read_descriptions, state_of, write_descriptions
+from serving.table import Table
+from sluice.errors import UserError
+from sluice.inference.settings import Serve
+
+log = logging.getLogger("bentoml.sluice")
+LOOK_S = 0.25
+"""How often a worker looks whether the file has changed."""
+RETRY_S = 30.0
+"""After a version could not be loaded it is tried again: memory may have been short."""
+
+
+class Reloader:
+    """Keeps a core's table as the file of descriptions says."""
+
+    def __init__(self, path: Path, core: Core, renew: Callable[[], None]) -> None:
+        self.path, self.core = path, core
+        self._renew = renew
+        """Makes the routes anew, where the models can do other things than before."""
+        self._seen = _stamp(path)
+        self._failed_at = time.monotonic() if core.failures else None
+
+    @staticmethod
+    def open(path: Path, settings: Serve) -> Core:
+        """The core that a worker begins with. Where what it should serve cannot be loaded: what was, before that."""
+        wanted, state = read_descriptions(path), state_of(path)
+        try:
+            return Core(Table.load(wanted, settings), settings, state)
+        except Exception as error:
+            if not _good(path).exists():
+                raise
+            core = Core(Table.load(read_descriptions(_good(path)), settings), settings, state)
+            core.failures = {", ".join(one.id for one in wanted): _told(error)}
+            return core
+
+    async def begin(self) -> None:
+        """Let every model answer once, and remember that they did."""
+        for slot in self.core.table.slots:
+            await slot.warm()
+        self._keep()
+
+    async def follow(self) -> None:
+        """Look for changes until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            due = self._failed_at is not None and time.monotonic() - self._failed_at > RETRY_S
+            if _stamp(self.path) != self._seen or due:
+                try:
+                    await self.reload()
+                except Exception:  # what is served goes on being served, whatever the file says
+                    log.exception("%s could not be followed", self.path)
+
+    async def reload(self) -> None:
+        """Load what is new, then answer from it, all at once."""
+        self._seen, self._failed_at = _stamp(self.path), None
+        try:
+            descriptions = await asyncio.to_thread(read_descriptions, self.path)
+        except UserError as error:
+            log.error("%s", error)
+            return
+        self.core.failures = {}
+        slots = [slot for one in descriptions if (slot := await self._slot(one))]
+        before = self.core.table
+        if not slots or [slot.description for slot in slots] == [slot.description for slot in before.slots]:
+            return
+        self.core.table = Table(slots, self.core.settings.canary.share)
+        if self.core.table.signature != before.signature:
+            self._renew()
+        self._keep()
+        del before
+        gc.unfreeze()
+        spare_the_collector()
+
+    async def _slot(self, description: SlotDescription) -> Slot | None:
+        """The slot of a version: the one that is there, or a new one, or where that fails, the one before."""
+        there = self.core.table.slots
+        for slot in there:
+            if slot.description.holds_what(description):
+                return replace(slot, description=description)
+        try:
+            begun = time.monotonic()
+            slot = await asyncio.to_thread(_load, description, self.core.settings)
+            await slot.warm()
+        except Exception as error:
+            self.core.failures[description.id] = told = _told(error)
+            log.error("%s cannot be served: %s", description.id, told)
+            self._failed_at = time.monotonic()
+            swapped(description.id, "failed")
+            same = (slot for slot in there if slot.description.place == description.place)
+            return next(same, None)
+        took = time.monotonic() - begun
+        log.info(
+            "serving %s by %s, bundle %s, after %.1f s", description.id, slot.engine, description.digest[:12], took
+        )
+        swapped(description.id, "served")
+        return slot
+
+    def _keep(self) -> None:
+        """Write down what works, for workers that are started while something else does not."""
+        if not self.core.failures:
+            with contextlib.suppress(OSError):  # a Bento may lie where nothing can be written
+                write_descriptions(_good(self.path), [slot.description for slot in self.core.table.slots])
+
+
+def _good(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.good.json")
+
+
+def _told(error: Exception) -> str:
+    """An error in one line."""
+    told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return told.strip().splitlines()[0]
+
+
+def _load(description: SlotDescription, settings: Serve) -> Slot:
+    description.verify()
+    return Slot.load(description, settings)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino

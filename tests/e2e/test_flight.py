@@ -1,0 +1,178 @@
+"""Versions in flight: aliases move while callers ask, and the registry goes away and comes back."""
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from sluice.config import load_file, to_yaml
+from sluice.registry.store import Store
+from sluice.registry.versions import CHAMPION, move_alias
+from tests.e2e.servers import mlflow_server
+from tests.e2e.test_way import serving
+
+pytestmark = pytest.mark.slow
+MOVES = 50
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a caller got."""
+
+    begun: float
+    ended: float
+    status: int
+    version: str
+
+
+@contextmanager
+def callers(url, count=4):
+    """Callers who never pause; what they were answered."""
+    answers, ended = [], threading.Event()
+
+    def call():
+        with httpx.Client(base_url=url, timeout=30) as client:
+            while not ended.is_set():
+                begun = time.monotonic()
+                answer = client.post("/v1/classify", json={"input": ["iron", "the apple"]})
+                version = answer.headers.get("X-Model-Version", "")
+                answers.append(Answered(begun, time.monotonic(), answer.status_code, version))
+
+    threads = [threading.Thread(target=call) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def ready(client):
+    """What a worker says of itself; on a new connection each time, so that every worker is asked."""
+    return httpx.get(f"{client.base_url}/readyz", timeout=30).json()
+
+
+def until(what, seconds=40):
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def answers_everywhere(client, version):
+    return all(ready(client)["models"] == [version] for _ in range(8))
+
+
+@pytest.fixture(scope="module")
+def flying(house):
+    """A house whose service asks its registry often; demo:1 is the champion."""
+    bounds = ["serve.canary.share=0.5", "serve.canary.min_answers=30", "serve.canary.window_s=30"]
+    house("promote", "version=1", "serve.workers=2", "serve.poll_s=0.2", *bounds)
+    return house
+
+
+def configuration(house):
+    return {"SLUICE_CONFIG": str(house.root / "work" / "serve" / "config.yaml")}
+
+
+def test_fifty_moves_of_the_alias_lose_no_request(flying):
+    store = Store(flying.root, None)
+    with serving(flying, configuration(flying), "serving.service:Sluice") as client:
+        until(lambda: answers_everywhere(client, "demo:1"))
+        moves = [("demo:1", 0.0, 0.0)]
+        with callers(str(client.base_url)) as answers:
+            for move in range(MOVES):
+                number, moved = 2 - move % 2, time.monotonic()
+                move_alias(store, "demo", CHAMPION, number)
+                until(lambda wanted=f"demo:{number}": answers_everywhere(client, wanted))
+                moves.append((f"demo:{number}", moved, time.monotonic()))
+        assert {answer.status for answer in answers} == {200}
+        assert len(answers) > 10 * MOVES
+        # A version may answer from the move of its alias until all workers have the one after it.
+        ends = [seen for _, _, seen in moves[1:]] + [time.monotonic()]
+        spans = [(version, moved, end) for (version, moved, _), end in zip(moves, ends, strict=True)]
+        for answer in answers:
+            assert any(
+                version == answer.version and moved <= answer.ended and answer.begun <= end
+                for version, moved, end in spans
+            )
+        move_alias(store, "demo", CHAMPION, 1)
+
+
+def test_the_registry_goes_away_and_comes_back(flying, tmp_path):
+    with mlflow_server(
+        tmp_path / "server", f"sqlite:///{flying.root / 'mlflow.db'}", str(tmp_path / "artifacts")
+    ) as registry:
+        config = load_file(flying.root / "work" / "serve" / "config.yaml")
+        file = tmp_path / "config.yaml"
+        file.write_text(to_yaml(config.model_copy(update={"tracking_uri": registry.url})))
+        environment = {"SLUICE_CONFIG": str(file)}
+        with serving(flying, environment, "serving.service:Sluice") as client:
+            assert ready(client)["registry"]["answers"]
+            registry.stop()
+            until(lambda: not ready(client)["registry"]["answers"])
+            assert "MLflow server" in ready(client)["registry"]["complaint"]
+            assert client.post("/v1/classify", json={"input": "iron"}).headers["X-Model-Version"] == "demo:1"
+        with serving(flying, environment, "serving.service:Sluice") as client:
+            assert ready(client)["models"] == ["demo:1"]
+            assert not ready(client)["registry"]["answers"]
+            registry.start()
+            move_alias(Store(flying.root, registry.url), "demo", CHAMPION, 2)
+            until(lambda: answers_everywhere(client, "demo:2"))
+            assert ready(client)["registry"]["answers"]
+            move_alias(Store(flying.root, registry.url), "demo", CHAMPION, 1)
+            until(lambda: answers_everywhere(client, "demo:1"))
+
+
+def test_what_is_followed_is_written_in_one_piece(flying):
+    """The file is read by workers at any time: as JSON, and with a folder that holds the bundle."""
+    (slot,) = json.loads((flying.root / "work" / "serve" / "demo.json").read_text())
+    assert slot["alias"] == "champion"
+
+
+def stopped(house):
+    """Why canaries were stopped, as the history tells it."""
+    lines = house("history").splitlines()
+    return [lines[at + 1].strip() for at, line in enumerate(lines) if "  stop  " in line]
+
+
+def test_canaries_that_are_wrong_or_slow_stop_by_themselves(flying):
+    """demo:2 hardly learnt; demo:3 has many more layers, which hardly learnt."""
+    flying("train", "train.max_steps=1", "model.layers=24")
+    with serving(flying, configuration(flying), "serving.service:Sluice") as client:
+        for version, reason in (
+            (2, "of its answers are not the champion's"),
+            (3, "times as long as with the champion"),
+        ):
+            before = len(stopped(flying))
+            told = flying("canary", f"version={version}")
+            assert f"demo:{version} flies beside demo:1 as canary" in told
+            with callers(str(client.base_url)) as answers:
+                until(lambda wanted=f"demo:{version}": wanted in ready(client)["models"])
+                until(lambda: ready(client)["models"] == ["demo:1"], 60)
+            assert {answer.status for answer in answers} == {200}
+            assert {answer.version for answer in answers} <= {"demo:1", f"demo:{version}"}
+            reasons = stopped(flying)
+            assert len(reasons) == before + 1
+            assert reason in reasons[-1]
+    assert "canary: none" in flying("history")
+
+
+def test_a_canary_that_is_promoted_is_the_champion_and_no_canary_any_more(flying):
+    flying("canary", "version=2")
+    told = flying("canary", "version=1", code=2)
+    assert "demo:1 is the champion" in told
+    flying("promote", "version=2", "gate.max_latency_ratio=null", "force=it flew well")
+    told = flying("history")
+    assert "champion: demo:2" in told
+    assert "canary: none" in told
+    assert "demo has no canary" in flying("canary", "stop=true", code=2)
+    assert "demo:1 is the champion, demo:2 is not" in flying("rollback")
+    flying("shadow", "version=2")
+    assert "demo:2 is no shadow any more" in flying("shadow", "stop=true")

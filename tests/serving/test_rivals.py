@@ -1,0 +1,181 @@
+"""Two versions of a model at once: who gets which, what is compared, and what stops one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import REGISTRY
+from pydantic import BaseModel
+
+from pipelines.shared import watch
+from serving.batcher import Batcher
+from serving.core import Core, Request
+from serving.rivals import CALLER, WAITING
+from serving.slot import Slot, SlotDescription, write_descriptions
+from serving.table import Table
+from sluice.flight import Canary, Counts, objections
+from sluice.inference.engines.torch import TorchEngine
+from sluice.inference.predictor import Predictor
+from sluice.inference.settings import Serve
+from sluice.tasks.encoding import Encoded
+from tests.serving.live import start
+
+
+def other(description: SlotDescription, version: int, alias: str | None) -> SlotDescription:
+    return description.model_copy(update={"version": version, "alias": alias})
+
+
+def figure(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+class Failing(Predictor):
+    """An engine that breaks on every text."""
+
+    def compute(self, encoded: Sequence[Encoded], options: BaseModel | None = None) -> list[Any]:
+        raise RuntimeError("no such operation")
+
+
+class Wrong(Predictor):
+    """A model that has every label the wrong way round."""
+
+    def compute(self, encoded: Sequence[Encoded], options: BaseModel | None = None) -> list[Any]:
+        return [-one for one in super().compute(encoded, options)]
+
+
+def slot(description: SlotDescription, kind: type[Predictor] = Predictor) -> Slot:
+    predictor = kind(description.folder, TorchEngine(threads=1))
+    return Slot(description, predictor, Batcher(description.id, predictor, 8, 512), "torch")
+
+
+def settings(share: float = 0.3) -> Serve:
+    return Serve(engine=TorchEngine(threads=1), canary=Canary(share=share))
+
+
+def core(*slots: Slot, share: float = 0.3) -> Core:
+    return Core(Table(slots, share), settings(share))
+
+
+async def settled(name: str, wanted: float, **labels: str) -> float:
+    """A figure that is counted in the background, once it is there."""
+    for _ in range(200):
+        if figure(name, **labels) >= wanted:
+            break
+        await asyncio.sleep(0.02)
+    return figure(name, **labels)
+
+
+def test_a_share_of_the_callers_gets_the_canary_and_stays_with_it(description: SlotDescription) -> None:
+    table = Table([slot(description), slot(other(description, 8, "canary"))], 0.3)
+
+    def asked(caller: str, model: str | None = None) -> str:
+        CALLER.set(lambda: caller)
+        return table.asked("classify", model).description.id
+
+    callers = [f"caller {number}" for number in range(400)]
+    found = Counter(asked(caller) for caller in callers)
+    assert 80 < found["apidocs:8"] < 160
+    assert [asked(caller) for caller in callers] == [asked(caller, "apidocs") for caller in callers]
+    # Who says which version gets that one.
+    for model, version in (("apidocs:7", 7), ("apidocs@champion", 7), ("apidocs:8", 8), ("apidocs@canary", 8)):
+        assert {asked(caller, model) for caller in callers} == {f"apidocs:{version}"}
+
+
+def test_a_canary_that_fails_costs_no_caller_his_answer(description: SlotDescription) -> None:
+    both = core(slot(description), slot(other(description, 28, "canary"), Failing), share=1.0)
+
+    async def session() -> None:
+        answer = await both.answer(Request("classify", ["open a file"]))
+        assert answer.slot.id == "apidocs:7"
+        assert figure("sluice_answers_total", model="apidocs:28", outcome="failed") == 1
+
+    asyncio.run(session())
+
+
+@pytest.mark.parametrize(("kind", "disagreed"), [(Predictor, 0), (Wrong, 5)])
+def test_what_a_shadow_says_otherwise_is_counted_and_heard_by_nobody(
+    description: SlotDescription, kind: type[Predictor], disagreed: int
+) -> None:
+    version = 38 + disagreed
+    both = core(slot(description), slot(other(description, version, "shadow"), kind))
+    texts = ["open a file", "parse a date", "sum over an axis", "nodes", "split"]
+
+    async def session() -> None:
+        answer = await both.answer(Request("classify", texts))
+        assert answer.slot.id == "apidocs:7"
+        assert await settled("sluice_compared_texts_total", 5, model=f"apidocs:{version}") == 5
+        assert figure("sluice_disagreed_texts_total", model=f"apidocs:{version}") == disagreed
+
+    asyncio.run(session())
+
+
+def test_a_canary_is_held_against_its_champion(description: SlotDescription) -> None:
+    both = core(slot(description), slot(other(description, 48, "canary"), Wrong), share=1.0)
+
+    async def session() -> None:
+        assert (await both.answer(Request("classify", ["open a file"]))).slot.id == "apidocs:48"
+        assert await settled("sluice_disagreed_texts_total", 1, model="apidocs:48") == 1
+
+    asyncio.run(session())
+
+
+def test_what_cannot_be_compared_in_time_is_dropped_and_counted(description: SlotDescription) -> None:
+    both = core(slot(description), slot(other(description, 58, "shadow")))
+    many = 3 * WAITING
+
+    async def session() -> None:
+        await asyncio.gather(*[both.answer(Request("classify", ["open a file"])) for _ in range(many)])
+        lost = figure("sluice_dropped_texts_total", model="apidocs:58")
+        assert lost > 0
+        assert await settled("sluice_compared_texts_total", many - lost, model="apidocs:58") == many - lost
+
+    asyncio.run(session())
+
+
+def test_a_shadow_that_fails_is_nobody_s_loss(description: SlotDescription) -> None:
+    both = core(slot(description), slot(other(description, 68, "shadow"), Failing))
+
+    async def session() -> None:
+        for _ in range(3):
+            await both.answer(Request("classify", ["open a file"]))
+        assert await settled("sluice_answers_total", 3, model="apidocs:68", outcome="failed") == 3
+
+    asyncio.run(session())
+
+
+@pytest.mark.slow
+def test_callers_are_told_apart_and_figures_are_read_back(
+    description: SlotDescription, config_file: Path, tmp_path: Path
+) -> None:
+    pair = [description, other(description, 8, "canary")]
+    server = start(tmp_path, *pair, SLUICE_CONFIG=str(config_file))
+    found: dict[str, set[str]] = {}
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        for number in range(300):
+            answer = client.post("/v1/classify", json={"input": "open"}, headers={"X-Caller": f"caller {number % 100}"})
+            found.setdefault(f"caller {number % 100}", set()).add(answer.headers["X-Model-Version"])
+        assert all(len(versions) == 1 for versions in found.values())
+        share = sum(versions == {"apidocs:8"} for versions in found.values())
+        assert 2 <= share <= 25  # of 100, where 10 are meant
+        assert {model["id"] for model in client.get("/v1/models").json()["data"]} == {"apidocs:7", "apidocs:8"}
+    deadline = time.monotonic() + 20
+    while True:
+        figures = watch.read(f"{server.url}/metrics")
+        canary, champion = figures.get("apidocs:8", Counts()), figures["apidocs:7"]
+        if canary.compared == 3 * share or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    assert canary.answered == canary.compared == 3 * share
+    assert champion.answered >= 300 - 3 * share
+    assert canary.seconds > 0
+    assert not objections(canary, champion, Canary(max_slower=100))
+    assert objections(canary, champion, Canary(max_slower=0.01, min_answers=3))
+    write_descriptions(tmp_path / "slots.json", [description])
+    assert server.stop() == 0
