@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from serving.cache import Cache, Known
 from serving.metrics import answering, predicted, tokenizing, tokens, waiting
 from serving.refusals import BrokenError, NoIndexError, RefusalError, TooLargeError, UnreadableError
 from serving.rivals import CANARY, CHAMPION, SHADOW, Mirror
@@ -48,6 +49,8 @@ class Answer:
     """That were read of the texts."""
     truncated: list[int] = field(default_factory=list)
     """The texts that were longer than what was read of them, by their places."""
+    repeated: bool = False
+    """Whether all of it had been answered before."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Core:
         self.settings = settings
         self.state = state
         """Where the follower of the registry says how it fares, if there is one."""
+        self.cache = Cache(settings.cache_answers)
         self._mirror = Mirror(self._compute)
 
     async def answer(self, request: Request) -> Answer:
@@ -91,14 +95,27 @@ class Core:
             return await self._answer(champion, request)
 
     async def _answer(self, slot: Slot, request: Request) -> Answer:
-        encoded = await self._encode(slot, request)
+        self._refuse(slot, request.texts)
         options = request.options or slot.texts.task.Options()
+        known = self.cache.look(slot, request.texts, options)
+        places = [at for at, one in enumerate(known) if one is None]
+        if places:
+            new = await self._new(slot, [request.texts[at] for at in places], options, places)
+            for at, one in zip(places, new, strict=True):
+                known[at] = one
+        return _told(slot, [one for one in known if one], repeated=not places)
+
+    async def _new(self, slot: Slot, texts: Sequence[str], options: BaseModel, places: Sequence[int]) -> list[Known]:
+        """Answers that are computed, and kept."""
+        encoded = await self._encode(slot, texts, places)
         outputs = await self._compute(slot, encoded, options)
-        results = slot.texts.decode(request.texts, outputs, options)
+        results = slot.texts.decode(texts, outputs, options)
         other = self.table.beside(slot, CHAMPION if slot.description.alias == CANARY else SHADOW)
         if other:
-            self._mirror.offer(slot, other, request.texts, options, outputs)
-        return self._told(slot, encoded, results)
+            self._mirror.offer(slot, other, texts, options, outputs)
+        known = [Known(result, len(one.ids), one.cut) for result, one in zip(results, encoded, strict=True)]
+        self.cache.keep(slot, texts, options, known)
+        return known
 
     async def _compute(self, slot: Slot, encoded: list[Encoded], options: BaseModel) -> list[Any]:
         with waiting(slot.description.id, len(encoded)), answering(slot.description.id):
@@ -126,7 +143,8 @@ class Core:
 
         The caller closes `pieces`, and keeps the time.
         """
-        (encoded,) = await self._encode(slot, request)
+        self._refuse(slot, request.texts)
+        (encoded,) = await self._encode(slot, request.texts)
         options = request.options or slot.texts.task.Options()
         predicted(slot.description.id, 1)
         pieces = (
@@ -142,7 +160,8 @@ class Core:
 
     async def _search(self, slot: Slot, request: Request, k: int) -> Answer:
         encoded, hits = await self._hits(slot, request, k)
-        return self._told(slot, encoded, [Found(hits=own) for own in hits])
+        found = zip(encoded, hits, strict=True)
+        return _told(slot, [Known(Found(hits=own), len(one.ids), one.cut) for one, own in found])
 
     async def _hits(self, slot: Slot, request: Request, k: int) -> tuple[list[Encoded], list[list[Hit]]]:
         if slot.searcher is None:
@@ -150,13 +169,14 @@ class Core:
                 f"{slot.description.id} has no index to search in. Make one, then start the service again: "
                 f'make index ARGS="name={slot.description.name} version={slot.description.version}"'
             )
-        encoded = await self._encode(slot, request)
+        self._refuse(slot, request.texts)
+        encoded = await self._encode(slot, request.texts)
         vectors = await self._compute(slot, encoded, slot.texts.task.Options())
         return encoded, await asyncio.to_thread(slot.searcher.near, np.stack(vectors).astype(np.float32), k)
 
-    async def _encode(self, slot: Slot, request: Request) -> list[Encoded]:
-        """The texts as the model reads them, once they are found to be within the limits."""
-        texts, settings = request.texts, self.settings
+    def _refuse(self, slot: Slot, texts: Sequence[str]) -> None:
+        """Raise what keeps texts from being answered: too many, too long, not what the task takes."""
+        settings = self.settings
         if len(texts) > settings.max_texts:
             raise TooLargeError(f"{len(texts)} texts; at most {settings.max_texts} fit in a request", "input")
         longest = max(map(len, texts))
@@ -165,6 +185,9 @@ class Core:
         for text in texts:
             if told := slot.texts.task.refusal(text):
                 raise UnreadableError(told, "input")
+
+    async def _encode(self, slot: Slot, texts: Sequence[str], places: Sequence[int] | None = None) -> list[Encoded]:
+        """The texts as the model reads them; `places` are theirs in the request, unless they are all of it."""
         with tokenizing(slot.description.id):
             encoded = (
                 slot.texts.encode(texts)
@@ -172,19 +195,21 @@ class Core:
                 else await asyncio.to_thread(slot.texts.encode, texts)
             )
         tokens(slot.description.id, "read", sum(len(one.ids) for one in encoded))
-        if settings.too_long == "refuse" and (cut := [at for at, one in enumerate(encoded) if one.cut]):
+        if self.settings.too_long == "refuse" and (cut := [at for at, one in enumerate(encoded) if one.cut]):
+            at = places[cut[0]] if places else cut[0]
             raise UnreadableError(
-                f"text {cut[0] + 1} has more tokens than {slot.description.id} reads: "
+                f"text {at + 1} has more tokens than {slot.description.id} reads: "
                 f"{slot.texts.task.max_length}, special ones included",
                 "input",
             )
         return encoded
 
-    def _told(self, slot: Slot, encoded: list[Encoded], results: Sequence[BaseModel]) -> Answer:
-        predicted(slot.description.id, len(encoded))
-        tokens = sum(len(one.ids) for one in encoded)
-        cut = [at for at, one in enumerate(encoded) if one.cut]
-        return Answer(slot.description, slot.texts.task.name, list(results), tokens, cut)
+
+def _told(slot: Slot, known: Sequence[Known], repeated: bool = False) -> Answer:
+    predicted(slot.description.id, len(known))
+    results, tokens = [one.result for one in known], sum(one.tokens for one in known)
+    cut = [at for at, one in enumerate(known) if one.cut]
+    return Answer(slot.description, slot.texts.task.name, results, tokens, cut, repeated)
 
 
 async def _waited_for(slot: Slot, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:

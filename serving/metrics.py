@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
+import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving import logs
 from serving.refusals import BrokenError
 
 REQUESTS = Counter("sluice_requests", "Requests answered.", ["model", "route", "status"])
@@ -40,12 +44,21 @@ TOKENS = Counter("sluice_tokens", "Tokens read, and tokens written.", ["model", 
 COMPARED = Counter("sluice_compared_texts", "Texts that a canary or shadow and its champion both answered.", ["model"])
 DISAGREED = Counter("sluice_disagreed_texts", "Those that were answered otherwise, or by how much.", ["model"])
 DROPPED = Counter("sluice_dropped_texts", "Texts that were not compared: too many waited for it.", ["model"])
+CACHED = Counter("sluice_cached_answers", "Texts whose answer was known, or was not.", ["model", "outcome"])
+PROCESS_CPU = Gauge("sluice_process_cpu_seconds", "CPU seconds of all workers so far.", multiprocess_mode="livesum")
+PROCESS_MEMORY = Gauge("sluice_process_memory_bytes", "Memory of all workers (PSS).", multiprocess_mode="livesum")
+GPU_MEMORY = Gauge("sluice_gpu_memory_bytes", "GPU memory of all workers.", multiprocess_mode="livesum")
+RESOURCES_S = 2.0
+REQUEST_ID = b"x-request-id"
 VERSION = b"x-model-version"
 """The header in which answers say which model they are of."""
 
 
 class Metrics:
-    """Counts and times every request by its route's template, so that a caller cannot invent label values."""
+    """Counts, times and logs every request by its route's template, so that a caller cannot invent label values.
+
+    Each has a name, `X-Request-Id`, which the caller may give and the answer tells.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -57,18 +70,22 @@ class Metrics:
             return
         start = time.perf_counter()
         status, model = 500, ""
+        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == REQUEST_ID), None)
+        request = logs.request_id(given)
 
         async def note(message: Message) -> None:
             nonlocal status, model
             if message["type"] == "http.response.start":
                 status = message["status"]
                 model = next((value.decode() for name, value in message["headers"] if name == VERSION), "")
+                message["headers"] = [*message["headers"], (REQUEST_ID, request.encode())]
             await send(message)
 
         try:
             await self.app(scope, receive, note)
         finally:
-            _count(model, getattr(scope.get("route"), "path", "other"), str(status), time.perf_counter() - start)
+            route = getattr(scope.get("route"), "path", "other")
+            _count(request, model, route, str(status), time.perf_counter() - start)
 
 
 @contextmanager
@@ -162,6 +179,31 @@ def dropped(model: str, texts: int) -> None:
     DROPPED.labels(model).inc(texts)
 
 
+def cached(model: str, hits: int, misses: int) -> None:
+    """Count texts whose answer was known, and texts whose answer was not."""
+    for outcome, texts in (("hit", hits), ("miss", misses)):
+        if texts:
+            _cached(model, outcome).inc(texts)
+
+
+@cache
+def _cached(model: str, outcome: str) -> Counter:
+    return CACHED.labels(model, outcome)
+
+
+async def note_resources() -> None:
+    """Tell what this process uses, again and again, until cancelled: whoever is scraped tells it for all."""
+    own = psutil.Process()
+    while True:
+        spent = own.cpu_times()
+        PROCESS_CPU.set(spent.user + spent.system)
+        PROCESS_MEMORY.set(await asyncio.to_thread(lambda: own.memory_full_info().pss))
+        torch = sys.modules.get("torch")  # not imported for this
+        if torch and torch.cuda.is_initialized():
+            GPU_MEMORY.set(torch.cuda.memory_reserved())
+        await asyncio.sleep(RESOURCES_S)
+
+
 def swapped(model: str, outcome: str) -> None:
     """Count a version that came while others were served."""
     SWAPS.labels(model, outcome).inc()
@@ -176,19 +218,20 @@ class Counted:
 
 
 @contextmanager
-def counted(route: str) -> Iterator[Counted]:
-    """Count and time a call that does not come over HTTP."""
+def counted(route: str, request: str | None) -> Iterator[Counted]:
+    """Count, time and log a call that does not come over HTTP."""
     start, counts = time.perf_counter(), Counted()
     try:
         yield counts
     finally:
-        _count(counts.model, route, counts.status, time.perf_counter() - start)
+        _count(logs.request_id(request), counts.model, route, counts.status, time.perf_counter() - start)
 
 
-def _count(model: str, route: str, status: str, seconds: float) -> None:
+def _count(request: str, model: str, route: str, status: str, seconds: float) -> None:
     requests, durations = _figures(model, route, status)
     requests.inc()
     durations.observe(seconds)
+    logs.note(request, route, status, model, seconds)
 
 
 @cache

@@ -6,15 +6,14 @@ import asyncio
 import logging
 import time
 import traceback
-from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.callers import CALLER, http_caller
 from serving.errors import error_response, refusal_response
 from serving.metrics import Metrics
 from serving.refusals import BrokenError, LateError
-from serving.rivals import CALLER, caller_of
 from sluice.inference.settings import Serve
 
 log = logging.getLogger("bentoml.sluice")
@@ -66,7 +65,7 @@ class Guard:
             return
         if self._round is None or self._round.done():
             self._round = asyncio.create_task(self._go_round())
-        CALLER.set(partial(caller_of, scope))
+        CALLER.set(http_caller(scope))
         caller = _Caller(receive, self.timeout_s)
         self._callers.add(caller)
 

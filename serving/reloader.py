@@ -88,6 +88,7 @@ class Reloader:
         if self.core.table.signature != before.signature:
             self._renew()
         self._keep()
+        self.core.cache.forget()
         del before
         gc.unfreeze()
         spare_the_collector()

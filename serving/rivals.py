@@ -6,14 +6,12 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
-from starlette.datastructures import Headers
-from starlette.types import Scope
 
+from serving.callers import CALLER
 from serving.metrics import compared, dropped
 from serving.slot import Slot
 from sluice.tasks.encoding import Encoded
@@ -21,22 +19,13 @@ from sluice.tasks.encoding import Encoded
 log = logging.getLogger("bentoml.sluice")
 CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
 """Aliases of the registry: a version that has one of the latter flies beside its model's champion."""
-CALLER: ContextVar[Callable[[], str]] = ContextVar("caller", default=str)
-"""What tells the caller of the request under way from others; called only where there is a canary."""
 WAITING = 64
 """Requests that wait to be answered by the other version, too; beyond them, they are dropped."""
 
 
-def caller_of(scope: Scope) -> str:
-    """`X-Caller`, or else what the caller proves himself by, or else his connection."""
-    headers = Headers(scope=scope)
-    named = headers.get("x-caller") or headers.get("authorization")
-    return named or ":".join(map(str, scope.get("client") or ()))
-
-
 def chosen(main: Slot, canary: Slot, share: float) -> Slot:
     """Which of both answers the request under way: always the same for one caller."""
-    marked = f"{canary.description.id}\0{CALLER.get()()}".encode()
+    marked = f"{canary.description.id}\0{CALLER.get().identity}".encode()
     place = int.from_bytes(hashlib.blake2b(marked, digest_size=8).digest()) / 2**64
     return canary if place < share else main
 

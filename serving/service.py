@@ -13,9 +13,10 @@ from typing import Any
 
 import bentoml
 
-from serving import process, resolve
+from serving import logs, process, resolve
 from serving.codecs import bentos
 from serving.door import Front, Porter
+from serving.metrics import note_resources
 
 log = logging.getLogger("bentoml.sluice")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -49,6 +50,7 @@ class Served:
         from serving.reloader import Reloader
 
         process.choose_gpu()
+        logs.start(settings.log_requests)
         path = resolve.slots_path(settings)
         self.core = core = Reloader.open(path, settings)
 
@@ -68,7 +70,7 @@ class Served:
         """Answer once before anybody asks; give requests in flight the configured time when told to stop."""
         await self.reloader.begin()
         process.spare_the_collector()
-        self.following = asyncio.create_task(self.reloader.follow())
+        self.tasks = [asyncio.create_task(one) for one in (self.reloader.follow(), note_resources())]
         if settings.grpc_port:
             from serving.codecs import inference_grpc
 
@@ -78,7 +80,8 @@ class Served:
     @bentoml.on_shutdown
     async def end(self) -> None:
         """Change nothing any more; let calls over gRPC finish, as BentoML does with requests over HTTP."""
-        self.following.cancel()
+        for task in self.tasks:
+            task.cancel()
         if settings.grpc_port:
             from serving.codecs import inference_grpc
 

@@ -6,17 +6,16 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from serving.callers import CALLER, Caller
 from serving.codecs import oip, tensors
 from serving.core import Core
 from serving.metrics import Counted, counted
 from serving.refusals import BrokenError, LateError, RefusalError, UnreadableError
-from serving.rivals import CALLER
 
 log = logging.getLogger("bentoml.sluice")
 CODES = {
@@ -135,8 +134,9 @@ def _guarded(name: str, call: oip.Call, answer: Answer, timeout_s: float) -> Any
     async def handle(message: bytes, context: Any) -> bytes:
         left = context.time_remaining()
         limit = timeout_s if left is None else min(left, timeout_s)
-        CALLER.set(partial(_caller, context))
-        with counted(f"grpc:{name}") as counts:
+        caller = _caller(context)
+        CALLER.set(caller)
+        with counted(f"grpc:{name}", caller.header("x-request-id")) as counts:
             try:
                 async with asyncio.timeout(limit):
                     reply = call.reply(**await answer(call.request.FromString(message), counts))
@@ -159,10 +159,8 @@ def _guarded(name: str, call: oip.Call, answer: Answer, timeout_s: float) -> Any
     return handle
 
 
-def _caller(context: Any) -> str:
-    """What `caller_of` is over HTTP."""
-    told = dict(context.invocation_metadata())
-    return str(told.get("x-caller") or told.get("authorization") or context.peer())
+def _caller(context: Any) -> Caller:
+    return Caller(dict(context.invocation_metadata()).get, context.peer)
 
 
 def _texts(request: Any) -> list[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Header, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
 from serving.core import Answer, Core, Request
 from serving.errors import ErrorBody
 from serving.routes import JsonRoute
-from serving.slot import Slot
+from serving.slot import Slot, SlotDescription
+from sluice.part import digest
 from sluice.search.answers import Answered, AskOptions
 from sluice.search.searcher import Found, SearchOptions
 
@@ -73,6 +74,9 @@ def router(core: Core) -> APIRouter:
             _add(routes, verb, "What does a shortest path return?", AskOptions, Answered, _ask(core))
         else:
             _add(routes, verb, task.example, task.Options, task.Result, _predict(core, verb))
+            if not task.writes:
+                response = TextResponse[task.Result]  # type: ignore[name-defined]
+                routes.add_api_route(f"/v1/{verb}", _look(core, verb), name=f"get {verb}", response_model=response)
 
     @routes.get("/v1/models", name="models")
     async def models() -> Response:
@@ -96,6 +100,30 @@ def _predict(core: Core, verb: str) -> Endpoint:
         return _response(await core.answer(Request(verb, body.input, body.options, body.model)))
 
     return predict
+
+
+def _look(core: Core, verb: str) -> Any:
+    async def look(
+        input: Annotated[str, Query(min_length=1)],
+        model: str | None = None,
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """The same for one text, in a form that proxies and CDNs may keep: they ask whether it still holds."""
+        slot = core.table.asked(verb, model)
+        known = {"Cache-Control": "no-cache", "Vary": "Authorization, X-Caller"}
+        if if_none_match and _tag(slot.description, input) in if_none_match:
+            return Response(status_code=304, headers={**known, "ETag": _tag(slot.description, input)})
+        answer = await core.answer_from(slot, Request(verb, [input], None, model))
+        response = _response(answer)
+        response.headers.update({**known, "ETag": _tag(answer.slot, input)})
+        return response
+
+    return look
+
+
+def _tag(version: SlotDescription, text: str) -> str:
+    """What an answer hangs on: with the same tag it is the same."""
+    return f'"{digest([version.id, version.digest, text])[:32]}"'
 
 
 def _search(core: Core) -> Endpoint:
@@ -142,6 +170,8 @@ def response_of(answer: Answer) -> TextResponse[Any]:
 def _response(answer: Answer) -> Response:
     content = response_of(answer)
     headers = {"X-Model-Version": answer.slot.id}
+    if answer.repeated:
+        headers["X-Cache"] = "hit"
     return Response(content.model_dump_json(), headers=headers, media_type="application/json")
 
 

@@ -1,172 +1,142 @@
-"use strict";
+// The page: what is chosen, what is typed, and who answers it.
 
-const FIRST = 5;
+import { listed, rivals, successor } from "./models.js";
+import { Panel } from "./panel.js";
+import { curl, python } from "./requests.js";
+import { stream, whole } from "./service.js";
+
 const element = (id) => document.getElementById(id);
 const form = element("form");
 const input = element("input");
 const send = element("send");
-const models = JSON.parse(form.dataset.models);
 const choose = element("choose");
-let chosen = models[0];
-let scores = [];
+const against = element("against");
+const known = JSON.parse(form.dataset.models);
+const panels = [0, 1].map(() => new Panel(element("panel")));
+let all = [];
+let chosen = null;
+let running = null;
 
-function request() {
-  // The first model of a task answers without being named.
-  const named = models.find((one) => one.route === chosen.route) === chosen ? {} : { model: chosen.id };
-  return JSON.stringify({ input: input.value, ...named });
+const alone = () => rivals(chosen, all).length === 0;
+const rival = () => rivals(chosen, all).find((one) => one.key === against.value);
+
+function offer() {
+  const others = rivals(chosen, all);
+  const before = against.value;
+  choose.replaceChildren(...all.map((one) => new Option(`${one.title}: ${one.shown}`, one.key)));
+  choose.value = chosen.key;
+  against.replaceChildren(new Option("Nothing", ""), ...others.map((one) => new Option(one.shown, one.key)));
+  against.value = others.some((one) => one.key === before) ? before : "";
+  element("choice").hidden = all.length === 1;
+  element("rival").hidden = others.length === 0;
+  widen();
 }
 
-function show(model) {
-  chosen = model;
-  element("model").textContent = model.id;
-  element("task").textContent = model.task;
-  send.textContent = model.verb;
-  input.value = model.example;
-  element("answer").hidden = true;
-  element("error").hidden = true;
+function widen() {
+  document.body.classList.toggle("comparing", Boolean(rival()));
+}
+
+function choice(one) {
+  // What somebody has typed is kept; an example gives way to the next one.
+  const untouched = !input.value || input.value === chosen?.example;
+  const before = chosen;
+  chosen = one;
+  element("model").textContent = one.id;
+  element("task").textContent = one.task;
+  send.textContent = one.title;
+  if (before && untouched) input.value = one.example;
+  offer();
   showCommand();
 }
 
-function curl() {
-  const body = request().replaceAll("'", "'\\''");
-  return `curl ${location.origin}${chosen.route} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
+function clear() {
+  running?.abort();
+  panels.forEach((panel) => panel.hide());
+  element("heard").textContent = "";
+}
+
+// Another list would close a select that is open: it is only replaced when it has changed.
+async function refresh() {
+  const found = await listed(known);
+  if (JSON.stringify(found) === JSON.stringify(all)) return;
+  all = found;
+  choice(successor(chosen, all));
+}
+
+function command() {
+  const write = form.elements.language.value === "python" ? python : curl;
+  return write(chosen, input.value, alone());
 }
 
 function showCommand() {
-  element("curl").textContent = curl();
+  if (chosen) element("command").textContent = command();
 }
 
-function percent(value) {
-  return `${(100 * value).toFixed(1)} %`;
+async function answerWhole(panel, one, text, signal) {
+  const start = performance.now();
+  const { result, version } = await whole(one, text, alone(), signal);
+  panel.begin(version);
+  panel.facts({ total: performance.now() - start });
+  return { version, told: panel.show(result, text) };
 }
 
-function row([label, score]) {
-  const item = document.createElement("li");
-  for (const [kind, text] of [["name", label], ["value", percent(score)], ["bar", ""]]) {
-    const part = document.createElement("span");
-    part.className = kind;
-    part.textContent = text;
-    item.append(part);
+async function answerStream(panel, one, text, signal) {
+  const start = performance.now();
+  const since = () => performance.now() - start;
+  const times = {};
+  const { version, chunks } = await stream(one, text, signal);
+  panel.begin(version);
+  try {
+    for await (const { choices, usage } of chunks) {
+      const piece = choices[0]?.delta?.content ?? choices[0]?.text;
+      if (piece) times.first ??= since();
+      if (piece) panel.write(piece);
+      times.tokens ??= usage?.completion_tokens;
+    }
+  } finally {
+    panel.facts({ ...times, total: since(), stopped: signal.aborted });
   }
-  const fill = document.createElement("div");
-  fill.className = "fill";
-  fill.style.width = `${100 * score}%`;
-  item.lastChild.setAttribute("aria-hidden", "true");
-  item.lastChild.append(fill);
-  return item;
+  if (times.first === undefined) panel.write("The model wrote nothing.");
+  return { version, told: panel.part("text").textContent };
 }
 
-function showScores(all) {
-  const more = element("more");
-  element("scores").replaceChildren(...scores.slice(0, all ? undefined : FIRST).map(row));
-  more.hidden = scores.length <= FIRST;
-  more.setAttribute("aria-expanded", String(all));
-  more.textContent = all ? "Show fewer" : `Show all ${scores.length} labels`;
-}
-
-function marked(text, entities) {
-  const letters = Array.from(text); // the service counts characters, a string here UTF-16 units
-  const between = (start, end) => letters.slice(start, end).join("");
-  const parts = [];
-  let at = 0;
-  for (const entity of entities) {
-    const mark = document.createElement("mark");
-    const kind = document.createElement("small");
-    kind.textContent = entity.type;
-    mark.title = percent(entity.score);
-    mark.append(between(entity.start, entity.end), kind);
-    parts.push(between(at, entity.start), mark);
-    at = entity.end;
+async function fill(panel, one, text, signal) {
+  panel.wait();
+  try {
+    const { version, told } = await (one.streams ? answerStream : answerWhole)(panel, one, text, signal);
+    if (!all.some((other) => other.id === version)) await refresh();
+    return `${version}: ${told}`;
+  } catch (error) {
+    return failed(panel, one, error);
+  } finally {
+    panel.done();
   }
-  return [...parts, between(at)];
 }
 
-function shown(result, text) {
-  if (result.entities) return marked(text, result.entities);
-  if (result.text !== undefined) return [result.text];
-  if (result.embedding) {
-    const first = result.embedding.slice(0, 8).map((one) => one.toFixed(3)).join(", ");
-    return [`${result.embedding.length} numbers: ${first}, ...`];
-  }
-  if (result.labels) return [result.labels.join(", ") || "no label"];
-  if (result.label === undefined) return [String(result.score)];
-  const answer = `${result.label}, ${percent(result.score)}`;
-  return [result.abstained ? `Too unsure to say; nearest: ${answer}` : answer];
-}
-
-function showAnswer(body, text, version, milliseconds) {
-  const [result] = body.results;
-  scores = Object.entries(result.scores ?? {}).sort((one, other) => other[1] - one[1]);
-  element("error").hidden = true;
-  element("answer").hidden = false;
-  element("version").textContent = version;
-  element("latency").textContent = `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
-  element("summary").replaceChildren(...shown(result, text));
-  element("summary").className = result.scores ? "heard" : "";
-  element("scores").hidden = !result.scores;
-  showScores(false);
-}
-
-function showError(message) {
-  element("answer").hidden = true;
-  element("error").hidden = false;
-  element("error").textContent = message;
+async function failed(panel, one, error) {
+  if (error.name === "AbortError") return "Stopped.";
+  // Half an answer stays beside the error; an earlier one goes.
+  if (panel.part("version").textContent !== one.id || !one.streams) panel.begin(one.id);
+  panel.fail(error.message);
+  if (error.status === 404) await refresh(); // the model may have been swapped
+  return "";
 }
 
 async function ask() {
+  const asked = [chosen, rival()].filter(Boolean);
   const text = input.value;
-  const start = performance.now();
-  const response = await fetch(chosen.route, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: request(),
-  });
-  const body = await response.json();
-  if (response.ok) {
-    showAnswer(body, text, response.headers.get("X-Model-Version"), performance.now() - start);
-  } else {
-    showError(`${body.error.message} (${response.status}, ${body.error.type})`);
-  }
+  const signal = running.signal;
+  asked.length === 1 && panels[1].hide();
+  element("heard").textContent = "";
+  const told = await Promise.all(asked.map((one, at) => fill(panels[at], one, text, signal)));
+  if (!signal.aborted || !panels[0].element.hidden) element("heard").textContent = told.filter(Boolean).join(" ");
 }
 
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  if (send.getAttribute("aria-disabled") === "true") return;
-  send.setAttribute("aria-disabled", "true");
-  try {
-    await ask();
-  } catch {
-    showError("The service does not answer. Is it still running?");
-  } finally {
-    send.removeAttribute("aria-disabled");
-  }
-});
-
-input.addEventListener("keydown", (event) => {
-  // While an input method composes a character, Enter belongs to it.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  form.requestSubmit();
-});
-input.addEventListener("input", showCommand);
-
-element("more").addEventListener("click", () => {
-  showScores(element("more").getAttribute("aria-expanded") === "false");
-});
-
-element("copy").addEventListener("click", async () => {
-  const button = element("copy");
-  try {
-    await navigator.clipboard.writeText(curl());
-    button.textContent = "Copied";
-  } catch {
-    getSelection().selectAllChildren(element("curl"));
-    button.textContent = "Selected: press Ctrl+C";
-  }
-  setTimeout(() => { button.textContent = "Copy"; }, 2000);
-});
-
-choose.addEventListener("change", () => show(models[choose.selectedIndex]));
-choose.append(...models.map((one) => new Option(`${one.verb}: ${one.id}`)));
-element("choice").hidden = models.length === 1;
-showCommand();
+function busy(now) {
+  const stop = element("stop");
+  const focused = document.activeElement === stop;
+  send.toggleAttribute("aria-disabled", now);
+  if (now) send.setAttribute("aria-disabled", "true");
+  stop.hidden = !(now && chosen.streams);
+  if (focused) input.focus(); // a button that goes would take the focus with it
+}

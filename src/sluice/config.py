@@ -13,7 +13,7 @@ from sluice.data.inspection.settings import Checks
 from sluice.data.source import Source
 from sluice.evaluation.settings import Evaluate
 from sluice.gate import Gate
-from sluice.inference.settings import Serve
+from sluice.inference.settings import Load, Serve
 from sluice.models.spec import ModelSpec
 from sluice.part import Part
 from sluice.registry.upkeep.retention import Retention
@@ -96,6 +96,7 @@ class Config(Part):
     index: Index = Index()
     search: Search = Search()
     ask: Ask = Ask()
+    load: Load = Load()
     retention: Retention = Retention()
 
     @model_validator(mode="after")

@@ -160,7 +160,7 @@ def test_a_chunked_body_is_limited_too(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/nothing", 404), ("POST", "/v1/none", 404), ("GET", ROUTE, 405), ("DELETE", "/v1/models", 405)],
+    [("GET", "/nothing", 404), ("POST", "/v1/none", 404), ("PUT", ROUTE, 405), ("DELETE", "/v1/models", 405)],
 )
 def test_other_routes(client: httpx.Client, method: str, path: str, status: int) -> None:
     answer = client.request(method, path)

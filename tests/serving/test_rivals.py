@@ -16,8 +16,9 @@ from pydantic import BaseModel
 
 from pipelines.shared import watch
 from serving.batcher import Batcher
+from serving.callers import CALLER, Caller
 from serving.core import Core, Request
-from serving.rivals import CALLER, WAITING
+from serving.rivals import WAITING
 from serving.slot import Slot, SlotDescription, write_descriptions
 from serving.table import Table
 from sluice.flight import Canary, Counts, objections
@@ -56,7 +57,7 @@ def slot(description: SlotDescription, kind: type[Predictor] = Predictor) -> Slo
 
 
 def settings(share: float = 0.3) -> Serve:
-    return Serve(engine=TorchEngine(threads=1), canary=Canary(share=share))
+    return Serve(engine=TorchEngine(threads=1), canary=Canary(share=share), cache_answers=0)
 
 
 def core(*slots: Slot, share: float = 0.3) -> Core:
@@ -76,7 +77,7 @@ def test_a_share_of_the_callers_gets_the_canary_and_stays_with_it(description: S
     table = Table([slot(description), slot(other(description, 8, "canary"))], 0.3)
 
     def asked(caller: str, model: str | None = None) -> str:
-        CALLER.set(lambda: caller)
+        CALLER.set(Caller(lambda name: None, lambda: caller))
         return table.asked("classify", model).description.id
 
     callers = [f"caller {number}" for number in range(400)]
@@ -159,8 +160,9 @@ def test_callers_are_told_apart_and_figures_are_read_back(
     found: dict[str, set[str]] = {}
     with httpx.Client(base_url=server.url, timeout=60) as client:
         for number in range(300):
-            answer = client.post("/v1/classify", json={"input": "open"}, headers={"X-Caller": f"caller {number % 100}"})
-            found.setdefault(f"caller {number % 100}", set()).add(answer.headers["X-Model-Version"])
+            caller = f"caller {number % 100}"
+            answer = client.post("/v1/classify", json={"input": f"open {number}"}, headers={"X-Caller": caller})
+            found.setdefault(caller, set()).add(answer.headers["X-Model-Version"])
         assert all(len(versions) == 1 for versions in found.values())
         share = sum(versions == {"apidocs:8"} for versions in found.values())
         assert 2 <= share <= 25  # of 100, where 10 are meant

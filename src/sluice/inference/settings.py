@@ -15,6 +15,17 @@ Reference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(@[A
 """`name`, which is its champion, `name@alias` or `name:version`."""
 
 
+class Load(Part):
+    """Callers that `make load` lets loose on a running service."""
+
+    url: str | None = None
+    """Where the service is; none is the port that is configured, on this machine."""
+    callers: int = Field(8, ge=1, le=1000)
+    """Callers, each of whom asks again as soon as he has his answer."""
+    seconds: float = Field(10.0, gt=0, le=3600)
+    """For how long."""
+
+
 class Serve(Part):
     """Where the service listens and what it accepts. Limits hold for each worker process."""
 
@@ -44,6 +55,10 @@ class Serve(Part):
     """Bytes in the body of one request."""
     max_waiting: int = Field(512, ge=0)
     """Texts that may wait for a model; the next request is turned away."""
+    log_requests: Literal["none", "failed", "all"] = "failed"
+    """Requests that are told in the log, a line of JSON each: those that the service failed, or turned away, or all."""
+    cache_answers: int = Field(4096, ge=0)
+    """Answers that are kept to be given again to exact repeats; 0 keeps none."""
     canary: Canary = Canary()
     """What a version gets to answer that has the alias `canary`."""
     poll_s: float | None = Field(2.0, ge=0.1)

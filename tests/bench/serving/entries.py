@@ -49,7 +49,7 @@ def service(bundle: Path, home: Path, overrides: Sequence[str]) -> dict[str, str
     task, digest = Bundle.read(bundle).task, bundle_digest(bundle)
     described = SlotDescription(name="bench", version=1, task=task, folder=bundle, digest=digest, data="d" * 64)
     write_descriptions(home / "slots.json", [described])
-    write_text(home / "config.yaml", to_yaml(compose_config(*overrides)))
+    write_text(home / "config.yaml", to_yaml(compose_config("serve.cache_answers=0", *overrides)))
     return {"SLUICE_SLOTS": str(home / "slots.json"), "SLUICE_CONFIG": str(home / "config.yaml")}
 
 

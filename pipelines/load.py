@@ -1,0 +1,97 @@
+"""Callers for a running service: how many requests it answers, how fast, and from which versions."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import httpx
+
+from pipelines.shared.entry import main
+from sluice.config import Config
+from sluice.errors import UserError
+
+STEP_S = 1.0
+
+
+@dataclass
+class Tally:
+    """What the callers were answered."""
+
+    seconds: list[float] = field(default_factory=list)
+    versions: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+
+def command(cfg: Config) -> None:
+    """`make load`: a table of latencies, versions and refusals."""
+    asyncio.run(_drive(cfg))
+
+
+async def _drive(cfg: Config) -> None:
+    url, load = cfg.load.url or f"http://127.0.0.1:{cfg.serve.port}", cfg.load
+    limits = httpx.Limits(max_connections=load.callers)
+    async with httpx.AsyncClient(base_url=url, timeout=cfg.serve.timeout_s, limits=limits) as client:
+        try:
+            route, text = await _target(client)
+        except httpx.TransportError as error:
+            raise UserError(
+                f"no service answers at {url}: start it with make serve, or name it: load.url=http://..."
+            ) from error
+        print(f"{load.callers} callers of {url}{route} for {load.seconds:g} s")
+        tally, until = Tally(), time.perf_counter() + load.seconds
+        callers = [_call(client, route, text, number, until, tally) for number in range(load.callers)]
+        await asyncio.gather(*callers, _watch(tally, until))
+    print("\n".join(_table(tally, load.seconds)))
+
+
+async def _target(client: httpx.AsyncClient) -> tuple[str, str]:
+    """What the service's first model is asked, and with which words."""
+    (first, *_) = (await client.get("/v1/models")).json()["data"]
+    return first["routes"][0], "the shortest path between two nodes of a weighted graph, or an array of dates"
+
+
+async def _call(client: httpx.AsyncClient, route: str, text: str, number: int, until: float, tally: Tally) -> None:
+    """One request after the other; texts are made of the same words, and no two of them are the same."""
+    draw, words = random.Random(number), text.split()
+    while time.perf_counter() < until:
+        given = " ".join(draw.choices(words, k=draw.randint(3, 40)))
+        begun = time.perf_counter()
+        try:
+            answer = await client.post(route, json={"input": given}, headers={"X-Caller": f"caller {number}"})
+        except httpx.TransportError as error:
+            tally.statuses[type(error).__name__] += 1
+            continue
+        tally.seconds.append(time.perf_counter() - begun)
+        tally.statuses[str(answer.status_code)] += 1
+        tally.versions[answer.headers.get("X-Model-Version", "-")] += 1
+
+
+async def _watch(tally: Tally, until: float) -> None:
+    done = 0
+    while time.perf_counter() < until:
+        await asyncio.sleep(min(STEP_S, max(0.0, until - time.perf_counter())))
+        print(f"  {len(tally.seconds) - done} requests in this second", flush=True)
+        done = len(tally.seconds)
+
+
+def _table(tally: Tally, seconds: float) -> list[str]:
+    times = sorted(tally.seconds)
+
+    def at(share: float) -> float:
+        return 1000 * times[min(len(times) - 1, int(share * len(times)))] if times else 0.0
+
+    head = ["requests/s", "p50 ms", "p95 ms", "p99 ms", "longest ms", "statuses", "versions"]
+    row = [f"{len(times) / seconds:.0f}", *(f"{at(share):.1f}" for share in (0.5, 0.95, 0.99, 1))]
+    for counts in (tally.statuses, tally.versions):
+        row.append(", ".join(f"{name} x {count:,}" for name, count in counts.most_common()))
+    widths = [max(len(one), len(other)) for one, other in zip(head, row, strict=True)]
+    lines = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in (head, row)]
+    return ["  ".join(line).rstrip() for line in lines]
+
+
+if __name__ == "__main__":
+    main(command, record=False)
