@@ -98,6 +98,9 @@ bench-serve: $(READY) ## the service beside LitServe, FastAPI, mlflow models ser
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev,bench]'
 	@$(RUN) -m tests.bench.serving $(ARGS)
 
+bench-swaps: $(READY) ## fifty versions that come and go under load: seconds, latency, memory, requests lost; five minutes
+	@$(RUN) -m tests.bench.swaps $(ARGS)
+
 bench-near: $(READY) ## near-duplicates of a corpus against exact similarities: precision, recall, time
 	@$(RUN) -m tests.bench.near $(ARGS)
 
@@ -105,4 +108,4 @@ clean: ## remove caches and builds; never touches mlruns/
 	@rm -rf build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index bench-large bench-serve bench-near clean $(STAGES)
+.PHONY: help setup serve ui check test test-all test-fast bench-pretrain bench-train bench-kills bench-drift bench-index bench-large bench-serve bench-swaps bench-near clean $(STAGES)

@@ -23,6 +23,9 @@ from sluice.errors import UserError
 from sluice.files import write_json
 from sluice.registry.store import Store
 
+TELL_S = 10
+"""How often it is written down that all is well."""
+
 
 class Look:
     """Asks the registry, and writes what has changed."""
@@ -33,6 +36,7 @@ class Look:
         """Why the registry could not be asked last time."""
         self._store: Store | None = None
         self._known: list[Any] = []
+        self._told: tuple[int, str | None] | None = None
         url = os.environ.get(FIGURES)
         self._watch = Watch(url, cfg.serve.canary) if url else None
 
@@ -49,7 +53,14 @@ class Look:
                 self._watch(self._store, found)
         except Exception as error:  # mlflow has no class of its own for a registry that is away
             self.complaint = str(error).splitlines()[0] if str(error) else type(error).__name__
-        write_json(state_of(self.path), {"asked": time.time(), "complaint": self.complaint})
+        self._tell()
+
+    def _tell(self) -> None:
+        """Write how it went, at once where that has changed."""
+        told = (int(time.time() // TELL_S), self.complaint)
+        if told != self._told:
+            write_json(state_of(self.path), {"asked": time.time(), "complaint": self.complaint})
+            self._told = told
 
 
 def command(cfg: Config) -> None:

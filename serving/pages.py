@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
@@ -36,20 +37,18 @@ def _values(slots: list[Slot]) -> dict[str, str]:
         "task": first.description.task,
         "example": first.texts.task.example,
         "verb": first.texts.task.verb.capitalize(),
-        "models": json.dumps([_shown(slot) for slot in slots]),
+        "models": json.dumps([shown for slot in slots for shown in _shown(slot)]),
     }
     return {key: html.escape(value) for key, value in values.items()}
 
 
-def _shown(slot: Slot) -> dict[str, str]:
-    task = slot.texts.task
-    return {
-        "id": slot.description.id,
-        "task": slot.description.task,
-        "route": f"/v1/{task.verb}",
-        "verb": task.verb.capitalize(),
-        "example": task.example,
-    }
+def _shown(slot: Slot) -> list[dict[str, Any]]:
+    """What the page must know and `/v1/models` does not tell."""
+    indexed = slot.searcher is not None
+    return [
+        {"id": slot.description.id, "verb": verb, "example": slot.texts.task.example, "indexed": indexed}
+        for verb in slot.verbs
+    ]
 
 
 def _page(path: Path, core: Core) -> Callable[[], Awaitable[Response]]:
@@ -63,7 +62,7 @@ def _page(path: Path, core: Core) -> Callable[[], Awaitable[Response]]:
 
 def _assets() -> Callable[[str], Awaitable[Response]]:
     swagger = _swagger_folder()
-    files = [FILES / name for name in ("style.css", "script.js", "docs.css", "docs.js", "icon.svg")]
+    files = [path for path in sorted(FILES.iterdir()) if path.suffix in (".css", ".js", ".svg")]
     files += [swagger / name for name in ("swagger-ui.css", "swagger-ui-bundle.js")]
     by_name = {file.name: file for file in files}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -82,6 +84,17 @@ def spare_the_collector() -> None:
     """What is loaded stays: the garbage collector need not walk through all of it again and again."""
     gc.collect()
     gc.freeze()
+
+
+def give_back_memory() -> None:
+    """After models were freed: collect what is left of them, and return to the system what malloc holds for nobody.
+
+    Each is loaded in another thread, whose arena would keep its room: 140 MB of a process instead of 75.
+    """
+    gc.unfreeze()
+    spare_the_collector()
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def use_sharing_loop() -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from serving.core import Core
 from serving.metrics import swapped
-from serving.process import spare_the_collector
-from serving.slot import Slot, SlotDescription, read_descriptions, state_of, write_descriptions
+from serving.process import give_back_memory
+from serving.slot import Runner, Slot, SlotDescription, read_descriptions, state_of, write_descriptions
 from serving.table import Table
 from sluice.errors import UserError
 from sluice.inference.settings import Serve
@@ -27,6 +27,8 @@ from sluice.inference.settings import Serve
 log = logging.getLogger("bentoml.sluice")
 LOOK_S = 0.25
 """How often a worker looks whether the file has changed."""
+DRAIN_S = 30.0
+"""Requests that still hold a model by then are not waited for before memory is given back."""
 RETRY_S = 30.0
 """After a version could not be loaded it is tried again: memory may have been short."""
 
@@ -40,6 +42,9 @@ class Reloader:
         """Makes the routes anew, where the models can do other things than before."""
         self._seen = _stamp(path)
         self._failed_at = time.monotonic() if core.failures else None
+        self._retired: list[weakref.ref[Runner]] = []
+        """What has made room and may still answer somebody."""
+        self._retired_at = 0.0
 
     @staticmethod
     def open(path: Path, settings: Serve) -> Core:
@@ -64,6 +69,7 @@ class Reloader:
         """Look for changes until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
+            await self._tidy()
             due = self._failed_at is not None and time.monotonic() - self._failed_at > RETRY_S
             if _stamp(self.path) != self._seen or due:
                 try:
@@ -89,9 +95,16 @@ class Reloader:
             self._renew()
         self._keep()
         self.core.cache.forget()
-        del before
-        gc.unfreeze()
-        spare_the_collector()
+        kept = [slot.runner for slot in slots]
+        self._retired += [weakref.ref(slot.runner) for slot in before.slots if slot.runner not in kept]
+        self._retired_at = time.monotonic()
+
+    async def _tidy(self) -> None:
+        """Once nobody holds what has made room, give its memory back."""
+        gone = not any(runner() for runner in self._retired)
+        if self._retired and (gone or time.monotonic() - self._retired_at > DRAIN_S):
+            self._retired.clear()
+            await asyncio.to_thread(give_back_memory)
 
     async def _slot(self, description: SlotDescription) -> Slot | None:
         """The slot of a version: the one that is there, or a new one, or where that fails, the one before."""

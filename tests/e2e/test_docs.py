@@ -51,6 +51,7 @@ ELSEWHERE = {
     "bench-near": "people: it takes minutes",
     "bench-large": "people: it takes minutes",
     "bench-serve": "people: it takes half an hour",
+    "bench-swaps": "people: it takes minutes",
 }
 """Commands that are not run here, and what runs them."""
 SMALL = {
