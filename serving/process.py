@@ -81,18 +81,20 @@ def share_connections(workers: int) -> None:
 
 
 def spare_the_collector() -> None:
-    """What is loaded stays: the garbage collector need not walk through all of it again and again."""
+    """What is loaded stays: the garbage collector need not walk through all of it again and again.
+
+    To be called on the event loop: what it frees may belong to that.
+    """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 
 
 def give_back_memory() -> None:
-    """After models were freed: collect what is left of them, and return to the system what malloc holds for nobody.
+    """After models were freed, return to the system what malloc holds for nobody.
 
     Each is loaded in another thread, whose arena would keep its room: 140 MB of a process instead of 75.
     """
-    gc.unfreeze()
-    spare_the_collector()
     with contextlib.suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from serving.core import Core
 from serving.metrics import swapped
-from serving.process import give_back_memory
+from serving.process import give_back_memory, spare_the_collector
 from serving.slot import Runner, Slot, SlotDescription, read_descriptions, state_of, write_descriptions
 from serving.table import Table
 from sluice.errors import UserError
@@ -69,13 +69,13 @@ class Reloader:
         """Look for changes until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            await self._tidy()
             due = self._failed_at is not None and time.monotonic() - self._failed_at > RETRY_S
-            if _stamp(self.path) != self._seen or due:
-                try:
+            try:
+                await self._tidy()
+                if _stamp(self.path) != self._seen or due:
                     await self.reload()
-                except Exception:  # what is served goes on being served, whatever the file says
-                    log.exception("%s could not be followed", self.path)
+            except Exception:  # what is served goes on being served, whatever the file says
+                log.exception("%s could not be followed", self.path)
 
     async def reload(self) -> None:
         """Load what is new, then answer from it, all at once."""
@@ -104,6 +104,7 @@ class Reloader:
         gone = not any(runner() for runner in self._retired)
         if self._retired and (gone or time.monotonic() - self._retired_at > DRAIN_S):
             self._retired.clear()
+            spare_the_collector()
             await asyncio.to_thread(give_back_memory)
 
     async def _slot(self, description: SlotDescription) -> Slot | None:

@@ -1,5 +1,7 @@
 // What can be asked here: one choice for each model and each thing that it can do.
 
+import { got } from "./service.js";
+
 const WRITING = { chat: "/v1/chat/completions", generate: "/v1/completions" };
 
 // The page knows examples and indexes of the models that were served when it was made; the service knows the rest.
@@ -21,7 +23,7 @@ function choice(model, verb, known) {
 
 // An embedding model names /v1/search even where it has no index; of one that has come since, only the service can tell.
 function searchable(model, known) {
-  return known.find((one) => one.id === model.id && one.verb === "embed")?.index ?? true;
+  return known.find((one) => one.id === model.id)?.indexed ?? true;
 }
 
 function choices(models, known) {
@@ -37,9 +39,7 @@ function choices(models, known) {
 }
 
 export async function listed(known) {
-  const response = await fetch("/v1/models");
-  if (!response.ok) throw new Error(`The list of models cannot be read (${response.status}).`);
-  return choices((await response.json()).data, known);
+  return choices((await got("/v1/models")).data, known);
 }
 
 export function rivals(chosen, all) {

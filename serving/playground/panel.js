@@ -2,6 +2,7 @@
 
 const FIRST = 5;
 const NUMBERS = 8;
+const EMPTY = "The model wrote nothing.";
 
 function made(kind, className, text = "") {
   const one = document.createElement(kind);
@@ -10,14 +11,14 @@ function made(kind, className, text = "") {
   return one;
 }
 
-export const percent = (value) => `${(100 * value).toFixed(1)} %`;
-const milliseconds = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+const percent = (value) => `${(100 * value).toFixed(1)} %`;
+const short = (value) => value.toFixed(value < 10 ? 1 : 0);
 
 function bar([label, score]) {
   const item = document.createElement("li");
   const track = made("span", "bar");
   const fill = made("span", "fill");
-  fill.style.width = percent(score).replace(" ", "");
+  fill.style.width = `${100 * score}%`;
   track.setAttribute("aria-hidden", "true");
   track.append(fill);
   item.append(made("span", "name", label), made("span", "value", percent(score)), track);
@@ -25,9 +26,10 @@ function bar([label, score]) {
 }
 
 function hit({ title, id, source, text, score }) {
-  const item = made("li", "hit");
-  item.append(made("span", "name", title || id), made("span", "value", score.toFixed(3)), made("p", "passage", text));
-  if (source !== (title || id)) item.append(made("p", "source", source));
+  const item = document.createElement("li");
+  const name = title || id;
+  item.append(made("span", "name", name), made("span", "value", score.toFixed(3)), made("p", "passage", text));
+  if (source !== name) item.append(made("p", "source", source));
   return item;
 }
 
@@ -51,27 +53,25 @@ function vector(embedding) {
   return `${embedding.length} numbers: ${first}${embedding.length > NUMBERS ? ", ..." : ""}`;
 }
 
-// The same in words, where bars or a list tell more to the eye.
-function summary(result) {
-  if (result.hits) return result.hits.length === 1 ? "1 hit" : `${result.hits.length} hits`;
-  if (result.labels) return result.labels.join(", ") || "No label fits.";
-  const answer = `${result.label}, ${percent(result.score)}`;
-  return result.abstained ? `Too unsure to say; nearest: ${answer}` : answer;
-}
-
-function shown(result, text) {
-  if (result.entities) return result.entities.length ? marked(text, result.entities) : [text];
-  if (result.text !== undefined) return [result.text || "The model wrote nothing."];
+// What stands above bars or a list; nothing where they say it all.
+function words(result, text) {
+  if (result.entities) return marked(text, result.entities);
+  if (result.text !== undefined) return [result.text || EMPTY];
   if (result.embedding) return [vector(result.embedding)];
-  if (result.label !== undefined || result.labels || result.hits) return [summary(result)];
-  return [String(result.score)];
+  if (result.hits) return result.hits.length ? [] : ["Nothing was found."];
+  if (result.labels) return [result.labels.join(", ") || "No label fits."];
+  if (result.label === undefined) return [String(result.score)];
+  return result.abstained ? [`Too unsure to say. Nearest: ${result.label}`] : [];
 }
 
 export class Panel {
   constructor(template) {
     this.element = template.content.cloneNode(true).firstElementChild;
-    this.part = (name) => this.element.querySelector(`.${name}`);
-    this.part("more").addEventListener("click", () => this.#bars(!this.all));
+    this.part("more").addEventListener("click", () => this.#bars(!this.open));
+  }
+
+  part(name) {
+    return this.element.querySelector(`.${name}`);
   }
 
   hide() {
@@ -80,6 +80,7 @@ export class Panel {
 
   // The last answer stays until there is another one, only paler: nothing jumps.
   wait() {
+    this.begun = false;
     this.element.setAttribute("aria-busy", "true");
   }
 
@@ -88,10 +89,13 @@ export class Panel {
   }
 
   begin(version) {
+    if (this.begun) return;
+    this.begun = true;
+    this.done();
     this.element.hidden = false;
     this.part("version").textContent = version;
-    for (const name of ["text", "facts", "hits"]) this.part(name).replaceChildren();
-    for (const name of ["error", "text", "scores", "more", "hits"]) this.part(name).hidden = true;
+    for (const name of ["text", "facts", "scores", "hits", "error"]) this.part(name).replaceChildren();
+    for (const name of ["text", "scores", "more", "hits", "error"]) this.part(name).hidden = true;
   }
 
   write(...parts) {
@@ -100,40 +104,41 @@ export class Panel {
   }
 
   facts({ total, first, tokens, stopped }) {
-    const told = [stopped ? "stopped" : "", milliseconds(total)];
-    if (first !== undefined) told.push(`first token ${milliseconds(first)}`);
-    if (tokens) told.push(`${((1000 * tokens) / total).toFixed(0)} tokens/s`);
-    this.part("facts").replaceChildren(...told.filter(Boolean).map((one) => made("span", "", one)));
+    const told = [`${short(total)} ms`];
+    if (first !== undefined) told.push(`first token ${short(first)} ms`);
+    if (tokens) told.push(`${short((1000 * tokens) / total)} tokens/s`);
+    if (stopped) told.push("stopped");
+    this.part("facts").replaceChildren(...told.map((one) => made("span", "", one)));
   }
 
   fail(message) {
-    this.element.hidden = false;
     this.part("error").hidden = false;
     this.part("error").textContent = message;
   }
 
   show(result, text) {
-    const listed = result.hits || result.label !== undefined;
-    if (!listed || result.abstained) this.write(...shown(result, text));
-    else if (result.hits && !result.hits.length) this.write("Nothing was found.");
-    this.#list(result.hits ?? []);
+    const parts = words(result, text);
+    if (parts.length) this.write(...parts);
+    this.part("hits").replaceChildren(...(result.hits ?? []).map(hit));
+    this.part("hits").hidden = !result.hits?.length;
     this.scores = Object.entries(result.scores ?? {}).sort((one, other) => other[1] - one[1]);
     this.#bars(false);
-    return result.hits || result.scores ? summary(result) : this.part("text").textContent;
   }
 
-  #list(hits) {
-    this.part("hits").hidden = !hits.length;
-    this.part("hits").replaceChildren(...hits.map(hit));
+  // The answer in one sentence, for a screen reader.
+  told() {
+    const rows = [...this.element.querySelectorAll(".name")].map((one) => one.textContent);
+    const said = [this.part("error"), this.part("text")].map((one) => one.textContent);
+    return [this.part("version").textContent, ...said, rows[0]].filter(Boolean).join(": ");
   }
 
-  #bars(all) {
+  #bars(open) {
     const more = this.part("more");
-    this.all = all;
+    this.open = open;
     this.part("scores").hidden = !this.scores.length;
-    this.part("scores").replaceChildren(...this.scores.slice(0, all ? undefined : FIRST).map(bar));
+    this.part("scores").replaceChildren(...this.scores.slice(0, open ? undefined : FIRST).map(bar));
     more.hidden = this.scores.length <= FIRST;
-    more.setAttribute("aria-expanded", String(all));
-    more.textContent = all ? "Show fewer" : `Show all ${this.scores.length} labels`;
+    more.setAttribute("aria-expanded", String(open));
+    more.textContent = open ? "Show fewer" : `Show all ${this.scores.length} labels`;
   }
 }

@@ -5,13 +5,6 @@ import { bodyOf } from "./requests.js";
 const GONE = "The service does not answer. Is it still running?";
 const BROKEN = "The connection broke off before the answer was complete.";
 
-export class Refusal extends Error {
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
-
 // Only what the network does is told as such; an abort stays one.
 async function reached(promise, message) {
   try {
@@ -23,7 +16,7 @@ async function reached(promise, message) {
 
 function refusal({ message, type }, status) {
   const marks = [status, type].filter(Boolean).join(", ");
-  return new Refusal(`${message} (${marks})`, status);
+  return Object.assign(new Error(`${message} (${marks})`), { status });
 }
 
 async function refused(response) {
@@ -35,15 +28,22 @@ async function refused(response) {
     // Not from the service: something between here and there has answered.
   }
   if (error?.message) return refusal(error, response.status);
-  return new Refusal(`The answer is an error without a message (${response.status}).`, response.status);
+  return refusal({ message: "The answer is an error without a message." }, response.status);
 }
 
-async function post(route, body, signal) {
-  const headers = { "Content-Type": "application/json" };
-  const sent = fetch(route, { method: "POST", headers, body: JSON.stringify(body), signal });
-  const response = await reached(sent, GONE);
+async function asked(route, more) {
+  const response = await reached(fetch(route, more), GONE);
   if (!response.ok) throw await refused(response);
   return response;
+}
+
+function post(route, body, signal) {
+  const headers = { "Content-Type": "application/json" };
+  return asked(route, { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+export async function got(route) {
+  return reached((await asked(route)).json(), BROKEN);
 }
 
 export async function whole(choice, text, alone, signal) {

@@ -193,10 +193,10 @@ class Load:
                 thread.join()
 
 
-def until(what: Callable[[], bool], seconds: float = 20) -> None:
+def until(what: Callable[[], bool], server: Server, seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, server.log.read_text()[-3000:]
         time.sleep(0.05)
 
 
@@ -221,7 +221,7 @@ def test_many_swaps_under_load_lose_no_request_and_no_memory(
     with load.going():
         for number in range(8, 38):
             write_descriptions(path, [other(description, version=number)])
-            until(lambda wanted=f"apidocs:{number}": served_by_all(server, wanted))  # type: ignore[misc]
+            until(lambda wanted=f"apidocs:{number}": served_by_all(server, wanted), server)  # type: ignore[misc]
             held.append(memory(server))
     assert {status for status, _ in load.answers} == {200}
     assert {version for _, version in load.answers} <= {f"apidocs:{number}" for number in range(7, 38)}
@@ -249,7 +249,7 @@ def test_a_worker_killed_in_mid_swap_comes_back_with_the_new_version(
         except httpx.TransportError:
             return False
 
-    until(back, 40)
+    until(back, server)
     assert server.stop() == 0
 
 
@@ -258,7 +258,7 @@ def test_readiness_tells_what_cannot_be_served(description: SlotDescription, con
     server = start(tmp_path, description, SLUICE_CONFIG=str(config_file))
     bad = broken(description, tmp_path / "broken", 8)
     write_descriptions(tmp_path / "slots.json", [bad])
-    until(lambda: "apidocs:8" in httpx.get(f"{server.url}/readyz").json()["failed"])
+    until(lambda: "apidocs:8" in httpx.get(f"{server.url}/readyz").json()["failed"], server)
     found = httpx.get(f"{server.url}/readyz")
     assert found.status_code == 200
     assert found.json()["models"] == ["apidocs:7"]
