@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -49,6 +50,8 @@ PROCESS_CPU = Gauge("sluice_process_cpu_seconds", "CPU seconds of all workers so
 PROCESS_MEMORY = Gauge("sluice_process_memory_bytes", "Memory of all workers (PSS).", multiprocess_mode="livesum")
 GPU_MEMORY = Gauge("sluice_gpu_memory_bytes", "GPU memory of all workers.", multiprocess_mode="livesum")
 RESOURCES_S = 2.0
+LEFT = 499
+"""Status of a request whose caller left before there was an answer."""
 REQUEST_ID = b"x-request-id"
 VERSION = b"x-model-version"
 """The header in which answers say which model they are of."""
@@ -69,7 +72,7 @@ class Metrics:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        status, model = 500, ""
+        status, model = LEFT, ""
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == REQUEST_ID), None)
         request = logs.request_id(given)
 
@@ -83,6 +86,9 @@ class Metrics:
 
         try:
             await self.app(scope, receive, note)
+        except Exception:
+            status = status if status != LEFT else 500
+            raise
         finally:
             route = getattr(scope.get("route"), "path", "other")
             _count(request, model, route, str(status), time.perf_counter() - start)
@@ -191,16 +197,26 @@ def _cached(model: str, outcome: str) -> Counter:
     return CACHED.labels(model, outcome)
 
 
+def forget_dead() -> None:
+    """Take those workers out of the gauges that were killed: they could not do it themselves."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for path in Path(folder).glob("gauge_live*_*.db") if folder else ():
+        process = int(path.stem.rpartition("_")[2])
+        if not psutil.pid_exists(process):
+            multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]
+
+
 async def note_resources() -> None:
     """Tell what this process uses, again and again, until cancelled: whoever is scraped tells it for all."""
+    forget_dead()
     own = psutil.Process()
     while True:
         spent = own.cpu_times()
         PROCESS_CPU.set(spent.user + spent.system)
         PROCESS_MEMORY.set(await asyncio.to_thread(lambda: own.memory_full_info().pss))
-        torch = sys.modules.get("torch")  # not imported for this
-        if torch and torch.cuda.is_initialized():
-            GPU_MEMORY.set(torch.cuda.memory_reserved())
+        cuda = getattr(sys.modules.get("torch"), "cuda", None)  # not imported for this, or only half by now
+        if getattr(cuda, "is_initialized", bool)():
+            GPU_MEMORY.set(cuda.memory_reserved())  # type: ignore[union-attr]
         await asyncio.sleep(RESOURCES_S)
 
 

@@ -85,6 +85,9 @@ def test_who_leaves_frees_the_writer(long_chat: Server, stream: bool) -> None:
             with pytest.raises(httpx.ReadTimeout):
                 client.post("/v1/chat/completions", json=TALK, timeout=0.5)
     until(lambda: figure(long_chat, "sluice_texts_in_progress") == 0)
+    if not stream:  # who has had a part of the answer has had its status
+        until(lambda: 'route="/v1/chat/completions",status="499"' in httpx.get(f"{long_chat.url}/metrics").text)
+    assert 'status="500"' not in httpx.get(f"{long_chat.url}/metrics").text
 
 
 def test_a_stream_under_way_is_ended_by_sigterm_in_time(
@@ -146,6 +149,12 @@ def test_a_killed_worker_comes_back(description: SlotDescription, config_file: P
         for _ in range(10):
             answer = httpx.post(f"{server.url}/v1/classify", json={"input": "open a file"}, timeout=30)
             assert answer.status_code == 200
+
+        def held() -> float:
+            return sum(worker.memory_full_info().pss for worker in workers())
+
+        # The one that was killed is in the figures no more.
+        until(lambda: 0.7 * held() < figure(server, "sluice_process_memory_bytes") < 1.3 * held(), 30)
     finally:
         assert server.stop() == 0
 
