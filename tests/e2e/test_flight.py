@@ -1,5 +1,6 @@
 """Versions in flight: aliases move while callers ask, and the registry goes away and comes back."""
 
+import itertools
 import json
 import threading
 import time
@@ -32,13 +33,14 @@ class Answered:
 @contextmanager
 def callers(url, count=4):
     """Callers who never pause; what they were answered."""
-    answers, ended = [], threading.Event()
+    answers, ended, numbers = [], threading.Event(), itertools.count()
 
     def call():
         with httpx.Client(base_url=url, timeout=30) as client:
             while not ended.is_set():
                 begun = time.monotonic()
-                answer = client.post("/v1/classify", json={"input": ["iron", "the apple"]})
+                texts = [f"the iron gate of {next(numbers)}", "the apple"]  # a repeat alone would not be computed
+                answer = client.post("/v1/classify", json={"input": texts})
                 version = answer.headers.get("X-Model-Version", "")
                 answers.append(Answered(begun, time.monotonic(), answer.status_code, version))
 
