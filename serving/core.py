@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from serving.cache import Cache, Known
 from serving.metrics import answering, predicted, tokenizing, tokens, waiting
 from serving.refusals import BrokenError, NoIndexError, RefusalError, TooLargeError, UnreadableError
-from serving.rivals import CANARY, CHAMPION, SHADOW, Mirror
+from serving.rivals import Mirror
 from serving.slot import Slot, SlotDescription
 from serving.streams import Piece, Streams, Token
 from serving.table import Table
+from sluice.flight import CANARY, CHAMPION, SHADOW
 from sluice.inference.settings import Serve
 from sluice.search.answers import AskOptions, answered, prompt_from
 from sluice.search.searcher import Found, Hit

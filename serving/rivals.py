@@ -14,11 +14,10 @@ from pydantic import BaseModel
 from serving.callers import CALLER
 from serving.metrics import compared, dropped
 from serving.slot import Slot
+from sluice.flight import CANARY, SHADOW
 from sluice.tasks.encoding import Encoded
 
 log = logging.getLogger("bentoml.sluice")
-CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
-"""Aliases of the registry: a version that has one of the latter flies beside its model's champion."""
 WAITING = 64
 """Requests that wait to be answered by the other version, too; beyond them, they are dropped."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from serving.refusals import ModelNotFoundError
-from serving.rivals import CANARY, CHAMPION, chosen
+from serving.rivals import chosen
 from serving.slot import Slot, SlotDescription
+from sluice.flight import CANARY, CHAMPION
 from sluice.inference.settings import Serve
 from sluice.tasks.task import Task
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field
 
 from sluice.part import Part
+
+CHAMPION: Literal["champion"] = "champion"
+CANARY: Literal["canary"] = "canary"
+SHADOW: Literal["shadow"] = "shadow"
+"""Aliases of the registry: a version that has one of the latter flies beside its model's champion."""
 
 
 class Canary(Part):

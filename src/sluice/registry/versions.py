@@ -7,16 +7,17 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sluice.errors import UserError
 from sluice.files import folder_digest
+from sluice.flight import CANARY as CANARY
+from sluice.flight import CHAMPION as CHAMPION
+from sluice.flight import SHADOW as SHADOW
 from sluice.registry.runs import KEY, Run
 from sluice.registry.store import Store
 
-CHALLENGER, CHAMPION = "challenger", "champion"
-CANARY: Literal["canary"] = "canary"
-SHADOW: Literal["shadow"] = "shadow"
+CHALLENGER = "challenger"
 DIGEST = "sluice.bundle"
 LIBRARIES = (
     "mlflow",
