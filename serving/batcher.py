@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 
 from serving.metrics import EngineFigures
@@ -149,6 +150,7 @@ class _Worker:
         begun = time.perf_counter()
         try:
             outputs = self.predictor.compute([item.encoded for item in batch], batch[0].options)
+            _refuse_no_numbers(outputs)
         except Exception as error:
             if len(batch) > 1:  # one of them is to blame, the others are not
                 for item in batch:
@@ -166,6 +168,12 @@ class _Worker:
     @staticmethod
     def _tell(batch: list[_Item], error: Exception | None) -> None:
         batch[0].job.future.get_loop().call_soon_threadsafe(_deliver, batch, error)
+
+
+def _refuse_no_numbers(outputs: Sequence[Any]) -> None:
+    """Raise ArithmeticError where a model has come to NaN or to infinity: no answer can be read of that."""
+    if any(isinstance(one, np.ndarray) and one.dtype.kind == "f" and not np.isfinite(one).all() for one in outputs):
+        raise ArithmeticError("the model's outputs are not finite")
 
 
 def _deliver(batch: list[_Item], error: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -11,8 +12,11 @@ import httpx
 import pytest
 
 from sluice.config import load_file, to_yaml
+from sluice.files import folder_digest
+from sluice.inference.predictor import Texts
+from sluice.registry.runs import Run
 from sluice.registry.store import Store
-from sluice.registry.versions import CHAMPION, move_alias
+from sluice.registry.versions import CHAMPION, fetch, find, move_alias, register
 from tests.e2e.servers import mlflow_server
 from tests.e2e.test_way import serving
 
@@ -74,8 +78,8 @@ def answers_everywhere(client, version):
 @pytest.fixture(scope="module")
 def flying(house):
     """A house whose service asks its registry often; demo:1 is the champion."""
-    bounds = ["serve.canary.share=0.5", "serve.canary.min_answers=30", "serve.canary.window_s=30"]
-    house("promote", "version=1", "serve.workers=2", "serve.poll_s=0.2", *bounds)
+    bounds = ["share=0.5", "min_answers=30", "window_s=30", "max_slower=4"]
+    house("promote", "version=1", "serve.workers=2", "serve.poll_s=0.2", *(f"serve.canary.{one}" for one in bounds))
     return house
 
 
@@ -155,13 +159,32 @@ def stopped(house):
     return [lines[at + 1].strip() for at, line in enumerate(lines) if "  stop  " in line]
 
 
-def test_canaries_that_are_wrong_or_slow_stop_by_themselves(flying):
-    """demo:2 hardly learnt; demo:3 has many more layers, which hardly learnt."""
+def registered_broken(house):
+    """demo:1 once more, but that words which the example of its task does not have are no numbers."""
+    from safetensors.numpy import load_file, save_file
+
+    store = Store(house.root, None)
+    version = find(store, "demo", 1)
+    folder = house.root.parent / "broken" / "bundle"
+    shutil.copytree(fetch(store, version), folder)
+    texts, weights = Texts(folder), load_file(folder / "model.safetensors")
+    (name,) = [name for name in weights if "tok_embeddings" in name]
+    (known,) = texts.encode([texts.task.example])
+    weights[name][[row for row in range(len(weights[name])) if row not in known.ids]] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    run, digest = Run(store, version.run_id), folder_digest(folder)
+    return register(store, run, "demo", folder, key="broken", digest=digest, card="broken").number
+
+
+def test_canaries_that_are_wrong_slow_or_broken_stop_by_themselves(flying):
+    """demo:2 hardly learnt; demo:3 has many more layers, which hardly learnt; demo:4 cannot compute most texts."""
     flying("train", "train.max_steps=1", "model.layers=24")
+    assert registered_broken(flying) == 4
     with serving(flying, configuration(flying), "serving.service:Sluice") as client:
         for version, reason in (
             (2, "of its answers are not the champion's"),
             (3, "times as long as with the champion"),
+            (4, "of its answers failed"),
         ):
             before = len(stopped(flying))
             told = flying("canary", f"version={version}")

@@ -35,8 +35,9 @@ def asked(*texts: str, top_k: int | None = None) -> Request:
     return Request("classify", texts, ClassificationOptions(top_k=top_k) if top_k else None)
 
 
-def computed(description: SlotDescription) -> float:
-    return REGISTRY.get_sample_value("sluice_batch_texts_sum", {"model": description.id}) or 0.0
+def read(description: SlotDescription) -> float:
+    """Tokens of the texts that were computed so far."""
+    return REGISTRY.get_sample_value("sluice_tokens_total", {"model": description.id, "kind": "read"}) or 0.0
 
 
 def caller(**headers: str) -> Caller:
@@ -45,16 +46,17 @@ def caller(**headers: str) -> Caller:
 
 def test_a_repeat_is_not_computed_and_says_the_same(description: SlotDescription, tmp_path: Path) -> None:
     async def test(core: Core) -> None:
-        before = computed(description)
+        before = read(description)
         first = await core.answer(asked("open a file", "x " * 300, "parse a date"))
-        assert computed(description) == before + 3
+        assert read(description) == before + first.tokens
         again = await core.answer(asked("open a file", "x " * 300, "parse a date"))
-        assert computed(description) == before + 3
+        assert read(description) == before + first.tokens
         assert (first.repeated, again.repeated) == (False, True)
         assert (again.results, again.tokens, again.truncated) == (first.results, first.tokens, first.truncated)
         some = await core.answer(asked("parse a date", "something new", "open a file"))
-        assert computed(description) == before + 4
-        assert not some.repeated
+        alone = await core.answer(asked("something new"))
+        assert read(description) == before + first.tokens + alone.tokens
+        assert (some.repeated, alone.repeated) == (False, True)
         assert [some.results[0], some.results[2]] == [first.results[2], first.results[0]]
 
     session(description, tmp_path, test, 100)
