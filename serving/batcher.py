@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from serving import traces
 from serving.metrics import EngineFigures
 from serving.refusals import BrokenError, OverloadedError
 from sluice.inference.predictor import Predictor
@@ -41,6 +42,9 @@ class _Job:
     """Texts that are still to be computed."""
     answered: Callable[[int], None]
     """Called with the number of texts that nobody waits for any more."""
+    since: float = field(default_factory=time.perf_counter)
+    begun: float = 0.0
+    """When the engine began with the first of its texts."""
 
 
 @dataclass(eq=False)
@@ -51,7 +55,6 @@ class _Item:
     at: int
     encoded: Encoded
     options: BaseModel
-    since: float = field(default_factory=time.perf_counter)
     output: Any = None
 
     @property
@@ -80,7 +83,10 @@ class Batcher:
         job = _Job(asyncio.get_running_loop().create_future(), [None] * len(encoded), len(encoded), self._answered)
         self.waiting += len(encoded)
         self._queue.put([_Item(job, at, one, options) for at, one in enumerate(encoded)])
-        return await job.future
+        outputs = await job.future
+        traces.part("queue", job.since, job.begun)
+        traces.part("engine", job.begun, texts=len(encoded))
+        return outputs
 
     def alive(self) -> bool:
         """Whether the thread still works."""
@@ -148,6 +154,8 @@ class _Worker:
 
     def _answer(self, batch: list[_Item]) -> None:
         begun = time.perf_counter()
+        for item in batch:
+            item.job.begun = item.job.begun or begun
         try:
             outputs = self.predictor.compute([item.encoded for item in batch], batch[0].options)
             _refuse_no_numbers(outputs)
@@ -163,7 +171,7 @@ class _Worker:
         for item, output in zip(batch, outputs, strict=True):
             item.output = output
         self._tell(batch, None)
-        self.figures.note(len(batch), time.perf_counter() - begun, [begun - item.since for item in batch])
+        self.figures.note(len(batch), time.perf_counter() - begun, [begun - item.job.since for item in batch])
 
     @staticmethod
     def _tell(batch: list[_Item], error: Exception | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from serving import traces
 from serving.cache import Cache, Known
 from serving.metrics import answering, predicted, tokenizing, tokens, waiting
 from serving.refusals import BrokenError, NoIndexError, RefusalError, TooLargeError, UnreadableError
@@ -173,7 +175,10 @@ class Core:
         self._refuse(slot, request.texts)
         encoded = await self._encode(slot, request.texts)
         vectors = await self._compute(slot, encoded, slot.texts.task.Options())
-        return encoded, await asyncio.to_thread(slot.searcher.near, np.stack(vectors).astype(np.float32), k)
+        begun = time.perf_counter()
+        hits = await asyncio.to_thread(slot.searcher.near, np.stack(vectors).astype(np.float32), k)
+        traces.part("search", begun)
+        return encoded, hits
 
     def _refuse(self, slot: Slot, texts: Sequence[str]) -> None:
         """Raise what keeps texts from being answered: too many, too long, not what the task takes."""

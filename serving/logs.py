@@ -8,17 +8,17 @@ import re
 import sys
 import time
 import uuid
-from typing import Literal
+
+from sluice.inference.settings import Logged
 
 GIVEN = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """What a caller may call his request; anything else could forge a line of the log."""
-Which = Literal["none", "failed", "all"]
 FAILURES = ("429", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL")
 """Statuses that are the service's, beside those of HTTP from 500 on."""
 log = logging.getLogger("sluice.requests")
 
 
-def start(which: Which) -> None:
+def start(which: Logged) -> None:
     """Write lines to standard output, of all requests or of those that failed."""
     if log.handlers:
         return
@@ -34,11 +34,18 @@ def request_id(given: str | None) -> str:
     return given if given and GIVEN.fullmatch(given) else uuid.uuid4().hex
 
 
-def note(request: str, route: str, status: str, model: str, seconds: float) -> None:
+def failed(status: str) -> bool:
+    """Whether the service failed a request, or turned it away, by its status over HTTP or gRPC."""
+    return status in FAILURES or (status.isdigit() and int(status) >= 500)
+
+
+def note(
+    request: str, route: str, status: str, model: str, seconds: float, failed: bool, trace: str | None = None
+) -> None:
     """A request that has come to its end."""
-    failed = status in FAILURES or (status.isdigit() and int(status) >= 500)
     level = logging.WARNING if failed else logging.INFO
     if log.isEnabledFor(level):
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() // 1_000_000 % 1000:03d}Z"
         told = {"time": moment, "request": request, "route": route, "status": status, "model": model}
+        told |= {"trace": trace} if trace else {}
         log.log(level, json.dumps({**told, "seconds": round(seconds, 6)}))

@@ -16,7 +16,7 @@ import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import logs
+from serving import logs, traces
 from serving.refusals import BrokenError
 
 REQUESTS = Counter("sluice_requests", "Requests answered.", ["model", "route", "status"])
@@ -167,6 +167,7 @@ def tokenizing(model: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     _tokenizing(model).observe(time.perf_counter() - start)
+    traces.part("tokenize", start)
 
 
 @cache
@@ -247,7 +248,9 @@ def _count(request: str, model: str, route: str, status: str, seconds: float) ->
     requests, durations = _figures(model, route, status)
     requests.inc()
     durations.observe(seconds)
-    logs.note(request, route, status, model, seconds)
+    failed = logs.failed(status)
+    trace = traces.describe(request, model, route, status, failed)
+    logs.note(request, route, status, model, seconds, failed, trace)
 
 
 @cache

@@ -14,6 +14,7 @@ from serving.callers import CALLER, http_caller
 from serving.errors import error_response, refusal_response
 from serving.metrics import Metrics
 from serving.refusals import BrokenError, LateError
+from serving.traces import Traced
 from sluice.inference.settings import Serve
 
 log = logging.getLogger("bentoml.sluice")
@@ -183,4 +184,5 @@ class BodyLimit:
 
 def guarded(app: ASGIApp, settings: Serve) -> ASGIApp:
     """An application with all of the above around it."""
-    return Metrics(SafeHeaders(Guard(BodyLimit(app, settings.max_body_bytes), settings.timeout_s)))
+    measured = Metrics(SafeHeaders(Guard(BodyLimit(app, settings.max_body_bytes), settings.timeout_s)))
+    return Traced(measured) if settings.traces.share else measured

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,8 @@ class Mirror:
     def offer(self, answered: Slot, other: Slot, texts: Sequence[str], options: BaseModel, outputs: list[Any]) -> None:
         """Compare, unless too much waits for it already."""
         if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._go_on())
+            # Of no request: the first would otherwise have all that is compared in its trace.
+            self._work = asyncio.create_task(self._go_on(), context=Context())
         try:
             self._pairs.put_nowait(_Pair(texts, options, outputs, answered, other))
         except asyncio.QueueFull:

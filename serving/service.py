@@ -13,7 +13,7 @@ from typing import Any
 
 import bentoml
 
-from serving import logs, process, resolve
+from serving import logs, process, resolve, traces
 from serving.codecs import bentos
 from serving.door import Front, Porter
 from serving.metrics import note_resources
@@ -51,6 +51,7 @@ class Served:
 
         process.choose_gpu()
         logs.start(settings.log_requests)
+        traces.start(settings.traces)
         path = resolve.slots_path(settings)
         self.core = core = Reloader.open(path, settings)
 
@@ -86,6 +87,7 @@ class Served:
             from serving.codecs import inference_grpc
 
             await inference_grpc.stop(self.grpc, settings.grace_s)
+        await asyncio.to_thread(traces.end)
 
 
 with process.plain_errors():

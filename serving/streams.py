@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from serving import traces
 from serving.metrics import EngineFigures, tokens
 from serving.refusals import BrokenError, OverloadedError
 from sluice.inference.engine import Step, Writer
@@ -106,6 +107,8 @@ class Streams:
             tokens(self._model, "written", written)
             if first:
                 self._figures.note(1, time.perf_counter() - first, [first - begun])
+                traces.part("queue", begun, first)
+                traces.part("engine", first, tokens=written)
             if not ended:
                 stop()
 

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from serving import traces
 from serving.callers import CALLER, Caller
 from serving.codecs import oip, tensors
 from serving.core import Core
@@ -134,9 +135,9 @@ def _guarded(name: str, call: oip.Call, answer: Answer, timeout_s: float) -> Any
     async def handle(message: bytes, context: Any) -> bytes:
         left = context.time_remaining()
         limit = timeout_s if left is None else min(left, timeout_s)
-        caller = _caller(context)
-        CALLER.set(caller)
-        with counted(f"grpc:{name}", caller.header("x-request-id")) as counts:
+        headers = dict(context.invocation_metadata())
+        CALLER.set(Caller(headers.get, context.peer))
+        with traces.request(name, headers), counted(f"grpc:{name}", headers.get("x-request-id")) as counts:
             try:
                 async with asyncio.timeout(limit):
                     reply = call.reply(**await answer(call.request.FromString(message), counts))
@@ -157,10 +158,6 @@ def _guarded(name: str, call: oip.Call, answer: Answer, timeout_s: float) -> Any
             return await context.abort(code, refusal.message[:LONGEST])
 
     return handle
-
-
-def _caller(context: Any) -> Caller:
-    return Caller(dict(context.invocation_metadata()).get, context.peer)
 
 
 def _texts(request: Any) -> list[str]:

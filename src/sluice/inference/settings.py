@@ -14,6 +14,9 @@ from sluice.part import Part
 Reference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(@[A-Za-z0-9_-]+|:[1-9][0-9]*)?$")]
 """`name`, which is its champion, `name@alias` or `name:version`."""
 
+Logged = Literal["none", "failed", "all"]
+"""Requests that are told in the log: those that the service failed or turned away, or all."""
+
 
 class Load(Part):
     """Callers that `make load` lets loose on a running service."""
@@ -24,6 +27,15 @@ class Load(Part):
     """Callers, each of whom asks again as soon as he has his answer."""
     seconds: float = Field(10.0, gt=0, le=3600)
     """For how long."""
+
+
+class Traces(Part):
+    """Traces of requests for an OpenTelemetry collector."""
+
+    share: float = Field(0.0, ge=0, le=1)
+    """Requests that are traced; 0 traces none. A request that belongs to its caller's trace follows that."""
+    url: str = Field("http://127.0.0.1:4318/v1/traces", pattern=r"^https?://")
+    """Where they are sent, by OTLP over HTTP."""
 
 
 class Serve(Part):
@@ -55,8 +67,10 @@ class Serve(Part):
     """Bytes in the body of one request."""
     max_waiting: int = Field(512, ge=0)
     """Texts that may wait for a model; the next request is turned away."""
-    log_requests: Literal["none", "failed", "all"] = "failed"
-    """Requests that are told in the log, a line of JSON each: those that the service failed, or turned away, or all."""
+    log_requests: Logged = "failed"
+    """Requests of which the log has a line of JSON."""
+    traces: Traces = Traces()
+    """Requests whose time is traced."""
     cache_answers: int = Field(4096, ge=0)
     """Answers that are kept to be given again to exact repeats; 0 keeps none."""
     canary: Canary = Canary()
