@@ -13,6 +13,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class Reloader:
         """Makes the routes anew, where the models can do other things than before."""
         self._seen = _stamp(path)
         self._failed_at = time.monotonic() if core.failures else None
+        self._loader = ThreadPoolExecutor(1, "loader")
+        """One thread for all that is loaded: each more would leave an arena of malloc's with its holes."""
         self._retired: list[weakref.ref[Runner]] = []
         """What has made room and may still answer somebody."""
         self._retired_at = 0.0
@@ -115,7 +118,8 @@ class Reloader:
                 return replace(slot, description=description)
         try:
             begun = time.monotonic()
-            slot = await asyncio.to_thread(_load, description, self.core.settings)
+            loop = asyncio.get_running_loop()
+            slot = await loop.run_in_executor(self._loader, _load, description, self.core.settings)
             await slot.warm()
         except Exception as error:
             self.core.failures[description.id] = told = _told(error)

@@ -26,7 +26,7 @@ from tests.conftest import compose_config
 from tests.serving.live import Server, start
 
 SETTLE_S = 3.0
-"""Between two swaps, for requests that are to show what it is like without one."""
+"""After each swap: requests show what it is like without one, and the version before is freed."""
 
 
 class Callers:
@@ -91,9 +91,9 @@ def main() -> None:
             swaps = []
             print("| swaps | seconds until all workers have it | PSS MiB |\n| --- | --- | --- |", flush=True)
             for number in range(1, given.swaps + 1):
-                time.sleep(SETTLE_S)
                 begun = time.monotonic()
                 swaps.append((begun, swap(server, home / "slots.json", described(material, number + 1))))
+                time.sleep(SETTLE_S)
                 if number in (1, 2) or number % 10 == 0:
                     print(
                         f"| {number} | {swaps[-1][1]:.2f} | {pss_bytes(server.process.pid) / 2**20:.1f} |", flush=True

@@ -1,5 +1,6 @@
 """One predictor for evaluation and service: order, batching and files must not change an answer."""
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,6 +135,16 @@ def test_a_tokenizer_without_transformers_encodes_alike(
         assert [one.ids for one in found] == wanted["input_ids"]
         assert [one.offsets for one in found] == wanted["offset_mapping"]
         assert [one.ids for one in encodings(ours, given, limit)] == wanted["input_ids"]
+
+
+def test_versions_that_read_alike_share_a_tokenizer_and_others_do_not(tmp_path: Path, folder: Path):
+    shutil.copytree(folder, tmp_path / "next")
+    ours = load_tokenizer(folder, Classification())
+    assert load_tokenizer(tmp_path / "next", Classification()) is ours
+    assert load_tokenizer(folder, Classification(max_length=16)) is not ours  # it is set to cut elsewhere
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (tmp_path / "next" / "tokenizer_config.json").write_text(json.dumps({**settings, "truncation_side": "left"}))
+    assert load_tokenizer(tmp_path / "next", Classification()) is not ours
 
 
 def test_a_tokenizer_with_a_class_of_its_own_is_left_to_transformers(tmp_path: Path, folder: Path):
