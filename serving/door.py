@@ -50,6 +50,7 @@ class Porter:
         if scope["type"] == "lifespan":
             bento: Any = scope["app"]
             paths = frozenset(path for route in bento.routes if (path := getattr(route, "path", "")) not in ("", "/"))
-            ours, bentos = (guarded(app, self.settings) for app in (self.ours, bento.middleware_stack))
-            bento.middleware_stack = Door(ours, bentos, paths - {probes.READY})
+            paths -= {probes.READY}
+            ours, bentos = guarded(self.ours, self.settings), guarded(bento.middleware_stack, self.settings, paths)
+            bento.middleware_stack = Door(ours, bentos, paths)
         await self.app(scope, receive, send)

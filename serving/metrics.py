@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,11 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving import logs, traces
 from serving.refusals import BrokenError
 
-REQUESTS = Counter("sluice_requests", "Requests answered.", ["model", "route", "status"])
+REQUESTS = Counter("sluice_requests", "Requests answered.", ["model", "protocol", "route", "status"])
 SECONDS = Histogram(
     "sluice_request_seconds",
     "Seconds from the request's head to the last byte of its answer.",
-    ["model", "route"],
+    ["model", "protocol", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 TEXTS = Counter("sluice_texts", "Texts predicted.", ["model"])
@@ -52,6 +52,16 @@ GPU_MEMORY = Gauge("sluice_gpu_memory_bytes", "GPU memory of all workers.", mult
 RESOURCES_S = 2.0
 LEFT = 499
 """Status of a request whose caller left before there was an answer."""
+PROTOCOLS = {
+    "grpc:": "oip-grpc",
+    "/v2": "oip",
+    "/v1/chat/": "openai",
+    "/v1/completions": "openai",
+    "/v1/embeddings": "openai",
+    "/v1/": "native",
+    "bentoml:": "bentoml",
+}
+"""Which protocol a route is of, by its beginning; the first that fits."""
 REQUEST_ID = b"x-request-id"
 VERSION = b"x-model-version"
 """The header in which answers say which model they are of."""
@@ -63,8 +73,10 @@ class Metrics:
     Each has a name, `X-Request-Id`, which the caller may give and the answer tells.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, bentos: Collection[str] = ()) -> None:
         self.app = app
+        self.bentos = bentos
+        """Paths that are BentoML's, which does not say which route it took."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note its status and duration."""
@@ -90,7 +102,8 @@ class Metrics:
             status = status if status != LEFT else 500
             raise
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            bentos = scope["path"] in self.bentos
+            route = f"bentoml:{scope['path']}" if bentos else getattr(scope.get("route"), "path", "other")
             _count(request, model, route, str(status), time.perf_counter() - start)
 
 
@@ -255,7 +268,8 @@ def _count(request: str, model: str, route: str, status: str, seconds: float) ->
 
 @cache
 def _figures(model: str, route: str, status: str) -> tuple[Counter, Histogram]:
-    return REQUESTS.labels(model, route, status), SECONDS.labels(model, route)
+    protocol = next((name for beginning, name in PROTOCOLS.items() if route.startswith(beginning)), "other")
+    return REQUESTS.labels(model, protocol, route, status), SECONDS.labels(model, protocol, route)
 
 
 def exposition() -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import traceback
+from collections.abc import Collection
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -182,7 +183,7 @@ class BodyLimit:
         return None
 
 
-def guarded(app: ASGIApp, settings: Serve) -> ASGIApp:
-    """An application with all of the above around it."""
-    measured = Metrics(SafeHeaders(Guard(BodyLimit(app, settings.max_body_bytes), settings.timeout_s)))
+def guarded(app: ASGIApp, settings: Serve, bentos: Collection[str] = ()) -> ASGIApp:
+    """An application with all of the above around it; `bentos` are paths of BentoML's that it has."""
+    measured = Metrics(SafeHeaders(Guard(BodyLimit(app, settings.max_body_bytes), settings.timeout_s)), bentos)
     return Traced(measured) if settings.traces.share else measured

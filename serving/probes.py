@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from starlette.responses import JSONResponse, Response
 from serving.core import Core
 
 READY = "/readyz"
+SECRET = re.compile(r"(\w+://)[^\s/@]+@")
+PLACE = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\"]+/)+")
+"""The folders of an absolute path; what an address has after its host is none."""
 SILENT_S = 60.0
 """A registry that nobody has asked for so long counts as not followed any more."""
 
@@ -27,7 +31,7 @@ def router(core: Core) -> APIRouter:
         told = {
             "ready": alive,
             "models": [slot.description.id for slot in core.table.slots],
-            "failed": core.failures,
+            "failed": {model: public(told) for model, told in core.failures.items()},
             "registry": _registry(core.state),
         }
         return JSONResponse(told, status_code=200 if alive else 503)
@@ -42,4 +46,10 @@ def _registry(state: Path | None) -> dict[str, Any] | None:
     found = json.loads(state.read_text(encoding="utf-8"))
     age = time.time() - found["asked"]
     complaint = found["complaint"] or (f"not asked for {age:.0f} s" if age > SILENT_S else None)
-    return {"answers": complaint is None, "asked_seconds_ago": round(age, 1), "complaint": complaint}
+    told = public(complaint) if complaint else None
+    return {"answers": complaint is None, "asked_seconds_ago": round(age, 1), "complaint": told}
+
+
+def public(told: str) -> str:
+    """An error as anybody may read it: without a password in an address, without where files lie; the log has all."""
+    return PLACE.sub("", SECRET.sub(r"\1", told))

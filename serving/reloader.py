@@ -20,7 +20,7 @@ from pathlib import Path
 from serving.core import Core
 from serving.metrics import swapped
 from serving.process import give_back_memory, spare_the_collector
-from serving.slot import Runner, Slot, SlotDescription, read_descriptions, state_of, write_descriptions
+from serving.slot import Runner, Slot, SlotDescription, firm, read_descriptions, state_of, write_descriptions
 from serving.table import Table
 from sluice.errors import UserError
 from sluice.inference.settings import Serve
@@ -42,7 +42,7 @@ class Reloader:
         self._renew = renew
         """Makes the routes anew, where the models can do other things than before."""
         self._seen = _stamp(path)
-        self._failed_at = time.monotonic() if core.failures else None
+        self._failed_at: float | None = None
         self._loader = ThreadPoolExecutor(1, "loader")
         """One thread for all that is loaded: each more would leave an arena of malloc's with its holes."""
         self._retired: list[weakref.ref[Runner]] = []
@@ -51,21 +51,46 @@ class Reloader:
 
     @staticmethod
     def open(path: Path, settings: Serve) -> Core:
-        """The core that a worker begins with. Where what it should serve cannot be loaded: what was, before that."""
-        wanted, state = read_descriptions(path), state_of(path)
+        """The core that a worker begins with. Where what it should serve cannot be loaded: what was, before that.
+
+        A canary or shadow that cannot be loaded is left out.
+        """
+        wanted, failures = read_descriptions(path), {}
+        needed = firm(wanted)
         try:
-            return Core(Table.load(wanted, settings), settings, state)
+            slots = [Slot.load(one, settings) for one in needed]
         except Exception as error:
             if not _good(path).exists():
                 raise
-            core = Core(Table.load(read_descriptions(_good(path)), settings), settings, state)
-            core.failures = {", ".join(one.id for one in wanted): _told(error)}
-            return core
+            slots = [Slot.load(one, settings) for one in read_descriptions(_good(path))]
+            failures[", ".join(one.id for one in wanted)] = _told(error)
+        else:
+            for one in wanted:
+                if one not in needed:
+                    try:
+                        slots.append(_load(one, settings))
+                    except Exception as error:
+                        failures[one.id] = _told(error)
+        core = Core(Table(slots, settings.canary.share), settings, state_of(path))
+        core.failures = failures
+        return core
 
     async def begin(self) -> None:
         """Let every model answer once, and remember that they did."""
-        for slot in self.core.table.slots:
-            await slot.warm()
+        slots = self.core.table.slots
+        needed = firm([slot.description for slot in slots])
+        for slot in list(slots):
+            try:
+                await slot.warm()
+            except Exception as error:
+                if slot.description in needed:
+                    raise
+                self.core.failures[slot.description.id] = _told(error)
+                slots.remove(slot)
+        if self.core.failures:
+            self._failed_at = time.monotonic()
+            log.error("%s", self.core.failures)
+        self.core.table = Table(slots, self.core.settings.canary.share)
         self._keep()
 
     async def follow(self) -> None:

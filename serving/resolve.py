@@ -17,7 +17,7 @@ from pathlib import Path
 
 from serving.follower import Follower
 from serving.process import GRPC_PORT
-from serving.slot import SlotDescription, read_descriptions
+from serving.slot import SlotDescription, firm, read_descriptions
 from sluice.errors import UserError
 from sluice.files import write_json
 from sluice.inference.bundle import Bundle
@@ -62,7 +62,7 @@ def hand_over(settings: Serve) -> list[SlotDescription]:
     """Settle what to serve, check the bundles, and leave it where the workers look first."""
     path = slots_path(settings)
     slots = read_descriptions(path)
-    for slot in slots:
+    for slot in firm(slots):
         slot.verify()
     os.environ[SLOTS] = str(path.absolute())
     return slots
@@ -73,7 +73,7 @@ def tasks() -> list[Task]:
     if SLOTS not in os.environ and not (HOME / "slots.json").exists():
         return []
     path = Path(os.environ.get(SLOTS, HOME / "slots.json"))
-    found = [Bundle.read(slot.folder).resolve_task() for slot in read_descriptions(path)]
+    found = [Bundle.read(slot.folder).resolve_task() for slot in firm(read_descriptions(path))]
     return list({task.verb: task for task in reversed(found)}.values())[::-1]
 
 

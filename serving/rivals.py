@@ -15,7 +15,6 @@ from pydantic import BaseModel
 from serving.callers import CALLER
 from serving.metrics import compared, dropped
 from serving.slot import Slot
-from sluice.flight import CANARY, SHADOW
 from sluice.tasks.encoding import Encoded
 
 log = logging.getLogger("bentoml.sluice")
@@ -81,7 +80,7 @@ class Mirror:
 
 def _newer(one: Slot, other: Slot) -> Slot:
     """That of both which flies beside the champion."""
-    return one if one.description.alias in (CANARY, SHADOW) else other
+    return one if one.description.flies else other
 
 
 def _agreement(pair: _Pair, theirs: list[Any]) -> float:

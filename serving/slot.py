@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from serving.batcher import Batcher
 from serving.streams import Streams
 from sluice.errors import UserError
 from sluice.files import write_json
+from sluice.flight import CANARY, SHADOW
 from sluice.inference.bundle import bundle_digest
 from sluice.inference.predictor import Predictor, Texts
 from sluice.inference.settings import Serve
@@ -62,6 +64,11 @@ class SlotDescription(BaseModel):
             raise UserError(f"{self.index} is an index of {record['version']}, not of {self.id}: make index")
 
     @property
+    def flies(self) -> bool:
+        """Whether it is a canary or shadow, without which a service can do."""
+        return self.alias in (CANARY, SHADOW)
+
+    @property
     def id(self) -> str:
         """Name and version, as they stand in every answer."""
         return f"{self.name}:{self.version}"
@@ -80,6 +87,11 @@ class SlotDescription(BaseModel):
         """Whether a caller who asks for `name`, `name:version` or `name@alias` means this slot."""
         names = {self.name, self.id}
         return model in names or (self.alias is not None and model == f"{self.name}@{self.alias}")
+
+
+def firm(descriptions: Sequence[SlotDescription]) -> list[SlotDescription]:
+    """Those that a service is not started without: all but what flies beside others."""
+    return [one for one in descriptions if not one.flies] or list(descriptions)
 
 
 DESCRIPTIONS = TypeAdapter(list[SlotDescription])

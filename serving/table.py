@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from serving.refusals import ModelNotFoundError
 from serving.rivals import chosen
-from serving.slot import Slot, SlotDescription
+from serving.slot import Slot
 from sluice.flight import CANARY, CHAMPION
-from sluice.inference.settings import Serve
 from sluice.tasks.task import Task
 
 
@@ -24,11 +23,6 @@ class Table:
         self.share = share
         """Callers that a canary answers."""
         self._beside = {(slot.description.name, slot.description.alias): slot for slot in self.slots}
-
-    @classmethod
-    def load(cls, descriptions: Sequence[SlotDescription], settings: Serve) -> Table:
-        """Load all models, one after the other."""
-        return cls([Slot.load(one, settings) for one in descriptions], settings.canary.share)
 
     def beside(self, slot: Slot, alias: str) -> Slot | None:
         """The version of the same model that this alias leads to, if it is served and another one."""

@@ -18,7 +18,7 @@ def fly(cfg: Config, alias: Action) -> None:
     with workspace.turn("promote", "another promotion or rollback is at work; waiting for it"):
         champion = find(store, cfg.name, CHAMPION)
         if cfg.stop:
-            if stopped := stop(store, cfg.name, alias, [cfg.force or "asked for"]):
+            if stopped := _stop(store, cfg.name, alias, None, [cfg.force or "asked for"]):
                 print(f"stopped: {stopped} is no {alias} any more; {champion} answers everybody")
                 return
             raise UserError(f"{cfg.name} has no {alias}: make history{named(cfg.name)} lists what there is")
@@ -32,10 +32,16 @@ def fly(cfg: Config, alias: Action) -> None:
     _tell(cfg, version, champion, alias)
 
 
-def stop(store: Store, name: str, alias: Action, reasons: list[str]) -> Version | None:
-    """Take the alias from whichever version has it, and record why. Returns that version."""
+def stop(store: Store, canary: Version, reasons: list[str]) -> Version | None:
+    """Take the canary's alias from this version, and record why. None where it has flown on, or somebody decides."""
+    with Workspace(store.root / "work").turn_if_free("promote") as free:
+        return _stop(store, canary.name, CANARY, canary.number, reasons) if free else None
+
+
+def _stop(store: Store, name: str, alias: Action, number: int | None, reasons: list[str]) -> Version | None:
+    """Take the alias from the version that has it, if that is the one with this number."""
     version = lookup(store, name, alias)
-    if version is None:
+    if version is None or number not in (None, version.number):
         return None
     champion = lookup(store, name, CHAMPION)
     run = promotions.begin(store, name, "stop", champion.number if champion else None, version.number, None)

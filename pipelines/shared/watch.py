@@ -52,7 +52,7 @@ class Watch:
             both = (canary, pairs[canary.name])
             mine, theirs = (figures.get(str(one), Counts()).since(before.get(str(one), Counts())) for one in both)
             if reasons := objections(mine, theirs, self.rules):
-                stop(store, canary.name, CANARY, reasons)
+                stop(store, canary, reasons)
 
 
 def read(url: str) -> Figures:

@@ -90,17 +90,31 @@ class Workspace:
     @contextmanager
     def turn(self, name: str, waiting: str) -> Iterator[None]:
         """One process at a time; who has to wait says so. The system frees the turn when its holder dies."""
-        (self.root / "locks").mkdir(exist_ok=True)
-        lock = FileLock(self.root / "locks" / f"{name}.lock")
+        with self.turn_if_free(name) as free:
+            if free:
+                yield
+                return
+        print(waiting, flush=True)
+        with self._turns(name):
+            yield
+
+    @contextmanager
+    def turn_if_free(self, name: str) -> Iterator[bool]:
+        """The same for who does not wait: whether it is his turn."""
+        lock = self._turns(name)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            print(waiting, flush=True)
-            lock.acquire()
+            yield False
+            return
         try:
-            yield
+            yield True
         finally:
             lock.release()
+
+    def _turns(self, name: str) -> FileLock:
+        (self.root / "locks").mkdir(exist_ok=True)
+        return FileLock(self.root / "locks" / f"{name}.lock")
 
 
 def _hold(folder: Path) -> TextIO:

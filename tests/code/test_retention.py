@@ -1,5 +1,6 @@
 """What `make gc` takes from the work folder, and what it leaves because somebody is at it."""
 
+import json
 import multiprocessing
 import os
 import time
@@ -50,6 +51,20 @@ def names(items: list[Item]) -> list[str]:
 
 def test_what_is_recent_stays_whatever_the_settings_say(root: Path):
     assert names(plan(root, EAGER, set())) == [f"lock {'c' * 16}.lock"]
+
+
+def test_copies_of_bundles_that_no_service_names_go(root: Path):
+    serve = root / "work/serve"
+    for name in ("named", "fallback", "left"):
+        (serve / "bundles" / name).mkdir(parents=True)
+    (serve / "demo.json").write_text(json.dumps([{"folder": str(serve / "bundles/named")}]))
+    (serve / "demo.good.json").write_text(json.dumps([{"folder": str(serve / "bundles/fallback")}]))
+    (serve / "demo.state.json").write_text(json.dumps({"asked": 0, "complaint": None}))
+    assert not [item for item in plan(root, EAGER, set()) if item.kind == "served copy"]
+    age(serve, 40)
+    (item,) = [item for item in plan(root, Retention(), set()) if item.kind == "served copy"]
+    assert item.remove()
+    assert sorted(path.name for path in (serve / "bundles").iterdir()) == ["fallback", "named"]
 
 
 def test_what_is_old_goes_and_receipts_stay(root: Path):

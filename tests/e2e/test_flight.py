@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from pipelines.shared.flight import stop
 from sluice.config import load_file, to_yaml
 from sluice.files import folder_digest
 from sluice.inference.predictor import Texts
 from sluice.registry.runs import Run
 from sluice.registry.store import Store
 from sluice.registry.versions import CHAMPION, fetch, find, move_alias, register
+from sluice.workspace import Workspace
 from tests.e2e.servers import mlflow_server
 from tests.e2e.test_way import serving
 
@@ -198,6 +200,17 @@ def test_canaries_that_are_wrong_slow_or_broken_stop_by_themselves(flying):
             assert len(reasons) == before + 1
             assert reason in reasons[-1]
     assert "canary: none" in flying("history")
+
+
+def test_a_canary_is_not_stopped_for_another_one_nor_while_somebody_decides(flying):
+    store = Store(flying.root, None)
+    flying("canary", "version=2")
+    meant = find(store, "demo", 2)
+    with Workspace(flying.root / "work").turn("promote", ""):
+        assert stop(store, meant, ["too slow"]) is None
+    assert stop(store, find(store, "demo", 1), ["too slow"]) is None
+    assert stop(store, meant, ["too slow"]) == meant
+    assert stop(store, meant, ["too slow"]) is None
 
 
 def test_a_canary_that_is_promoted_is_the_champion_and_no_canary_any_more(flying):

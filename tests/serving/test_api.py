@@ -196,8 +196,8 @@ def test_metrics(client: httpx.Client) -> None:
         found = re.search(rf"^{re.escape(name)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
-    counted = 'sluice_requests_total{model="apidocs:7",route="/v1/classify",status="200"}'
-    timed = 'sluice_request_seconds_count{model="apidocs:7",route="/v1/classify"}'
+    counted = 'sluice_requests_total{model="apidocs:7",protocol="native",route="/v1/classify",status="200"}'
+    timed = 'sluice_request_seconds_count{model="apidocs:7",protocol="native",route="/v1/classify"}'
     texts = 'sluice_texts_total{model="apidocs:7"}'
     before = value(counted), value(timed), value(texts)
     client.post(ROUTE, json={"input": ["a", "b", "c"]})

@@ -32,6 +32,13 @@ def test_the_client_is_told_why_it_gets_no_answer(server: Server) -> None:
         assert caught.value.error_code == 413
 
 
+def test_its_requests_are_counted_as_its_own(server: Server) -> None:
+    with bentoml.SyncHTTPClient(server.url) as client:
+        client.classify(input="open a file")
+    labels = '{model="",protocol="bentoml",route="bentoml:/classify",status="200"}'
+    assert f"sluice_requests_total{labels} " in httpx.get(f"{server.url}/metrics").text
+
+
 def test_its_page_lists_the_task(server: Server) -> None:
     paths = httpx.get(f"{server.url}/docs.json").json()["paths"]
     assert "/classify" in paths

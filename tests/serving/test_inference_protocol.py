@@ -204,12 +204,14 @@ def test_two_workers_share_the_port(served: tuple[Server, int]) -> None:
 
 def test_calls_are_counted_and_none_failed(triton: Any, http: httpx.Client) -> None:
     def counted(model: str, route: str, status: str) -> float:
-        line = f'sluice_requests_total{{model="{model}",route="{route}",status="{status}"}}'
+        labels = f'model="{model}",protocol="{protocol}",route="{route}",status="{status}"'
+        line = f"sluice_requests_total{{{labels}}}"
         found = re.search(rf"^{re.escape(line)} (\S+)$", http.get("/metrics").text, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     over_http = library(triton) is triton_http
     route = "/v2/models/{name}/infer" if over_http else "grpc:ModelInfer"
+    protocol = "oip" if over_http else "oip-grpc"
     statuses = ("200", "404") if over_http else ("OK", "NOT_FOUND")
     before = counted("apidocs:7", route, statuses[0]), counted("", route, statuses[1])
     ask(triton)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from serving import logs
+from serving.probes import public
 from serving.slot import SlotDescription
 from tests.serving.live import Server, start
 from tests.serving.test_stress import with_
@@ -62,6 +63,20 @@ def test_only_failures_are_told_unless_more_is_wanted(server: Server, client: ht
 )
 def test_what_counts_as_a_failure(status: str, told: bool) -> None:
     assert logs.failed(status) is told
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("/data/team/7/bundle is not the promoted bundle", "bundle is not the promoted bundle"),
+        ("[Errno 2] No such file: '/srv/models/model.onnx'", "[Errno 2] No such file: 'model.onnx'"),
+        ("http://me:secret@host:5000/api/2.0 refused", "http://host:5000/api/2.0 refused"),
+        ("postgresql://me:secret@host/mlflow went away", "postgresql://host/mlflow went away"),
+        ("no slash / at all, 3/4 of it", "no slash / at all, 3/4 of it"),
+    ],
+)
+def test_probes_tell_neither_passwords_nor_folders(told: str, shown: str) -> None:
+    assert public(told) == shown
 
 
 def test_a_proxy_may_keep_an_answer_and_ask_whether_it_holds(client: httpx.Client) -> None:

@@ -138,6 +138,26 @@ def test_a_version_that_cannot_be_loaded_never_answers_and_says_why(
         Reloader.open(path, SETTINGS)
 
 
+def test_a_service_starts_without_a_canary_that_cannot_be_loaded(description: SlotDescription, tmp_path: Path) -> None:
+    path = tmp_path / "slots.json"
+    canary = other(broken(description, tmp_path / "broken", 8), alias="canary")
+    changed = other(description, version=9, alias="shadow", digest="0" * 64)
+    write_descriptions(path, [description, canary, changed])
+
+    async def test(core: Core, reloader: Reloader, renewed: list[str]) -> None:
+        assert versions(core) == ["apidocs:7"]
+        assert list(core.failures) == ["apidocs:8", "apidocs:9"]
+        write_descriptions(path, [description, other(description, version=9, alias="canary")])
+        await reloader.reload()
+        assert versions(core) == ["apidocs:7", "apidocs:9"]
+
+    follow(path, test)
+    write_descriptions(path, [canary])
+    (tmp_path / "slots.good.json").unlink()
+    with pytest.raises(Exception, match="header"):  # alone it flies beside nobody
+        Reloader.open(path, SETTINGS)
+
+
 def in_use() -> int:
     """Bytes that malloc has given out, whoever holds them: libraries keep what Python does not see."""
 

@@ -54,6 +54,19 @@ def test_the_last_promotion_is_found(empty: Path, config_file: Path) -> None:
     assert resolve.settings().workers == 2
 
 
+def test_a_canary_that_is_not_what_was_promoted_keeps_no_service_from_starting(
+    empty: Path, description: SlotDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = description.model_copy(update={"version": 8, "alias": "canary", "digest": "0" * 64, "folder": empty})
+    write_descriptions(empty / "slots.json", [description, changed])
+    monkeypatch.setenv(resolve.SLOTS, str(empty / "slots.json"))
+    assert len(resolve.hand_over(resolve.settings())) == 2
+    assert [task.verb for task in resolve.tasks()] == ["classify"]
+    write_descriptions(empty / "slots.json", [changed])
+    with pytest.raises(UserError, match="is not"):
+        resolve.hand_over(resolve.settings())
+
+
 ASKED = ["name='apidocs'", "root='mlruns'", "tracking_uri=null", "serve.models=[]"]
 
 

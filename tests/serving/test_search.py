@@ -11,7 +11,7 @@ import pytest
 
 from serving.app import build as application
 from serving.core import Core
-from serving.slot import SlotDescription
+from serving.slot import Slot, SlotDescription
 from serving.table import Table
 from sluice.errors import UserError
 from sluice.files import link_tree, write_json
@@ -64,7 +64,7 @@ def post(
     settings = Serve(engine=FastestEngine(threads=1), **more)
 
     async def ask() -> httpx.Response:
-        app = application(Core(Table.load([description, *others], settings), settings))
+        app = application(Core(Table([Slot.load(one, settings) for one in (description, *others)]), settings))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
             return await client.post(route, json=body)
 

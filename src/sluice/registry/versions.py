@@ -116,6 +116,7 @@ def kept(store: Store, version: Version, shelf: Path) -> Path:
         half = shelf / f".{version.digest}.{os.getpid()}"
         shutil.copytree(fetch(store, version), half, dirs_exist_ok=True)
         half.rename(place)
+    os.utime(place)  # the last use: `make gc` goes by it
     return place
 
 

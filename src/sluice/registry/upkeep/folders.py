@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ def plan(root: Path, rules: Retention, protected: set[str]) -> list[Item]:
             items.append(Item("leftover", str(path), size(path), "half removed", partial(_always, path)))
         elif KEYED.fullmatch(path.name):
             items += _stage(path, rules, kept)
+    items += _copies(work / "serve", rules)
     items += _aged(work.glob("hydra/*/*"), rules.keep_days, "record")
     items += _aged(root.glob(f"{DATABASE}{KEPT}*"), rules.keep_days, "database copy")
     return items
@@ -48,6 +50,14 @@ def _stage(path: Path, rules: Retention, kept: set[str]) -> Iterator[Item]:
         if idle > max(rules.keep_days * DAY, RECENT_SECONDS):
             why = f"last used {idle / DAY:.0f} days ago"
             yield Item("stage folder", str(path), size(path), why, partial(_locked, path, path))
+
+
+def _copies(serve: Path, rules: Retention) -> Iterator[Item]:
+    """Bundles that a service fetched from a server and does not name any more."""
+    described = [json.loads(path.read_text(encoding="utf-8")) for path in serve.glob("*.json")]
+    named = {Path(slot["folder"]).name for slots in described if isinstance(slots, list) for slot in slots}
+    unnamed = (path for path in serve.glob("bundles/*") if path.name not in named)
+    return iter(_aged(unnamed, rules.keep_days, "served copy"))
 
 
 def _locked(stage: Path, path: Path) -> bool:
