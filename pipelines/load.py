@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -15,6 +16,9 @@ from sluice.config import Config
 from sluice.errors import UserError
 
 STEP_S = 1.0
+WORDS = "the shortest path between two nodes of a weighted graph, or an array of dates"
+RECENT = 100
+"""Texts that a caller comes back to."""
 
 
 @dataclass
@@ -24,6 +28,8 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
     versions: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    known: int = 0
+    """Answers that had been given before."""
 
 
 def command(cfg: Config) -> None:
@@ -36,30 +42,45 @@ async def _drive(cfg: Config) -> None:
     limits = httpx.Limits(max_connections=load.callers)
     async with httpx.AsyncClient(base_url=url, timeout=cfg.serve.timeout_s, limits=limits) as client:
         try:
-            route, text = await _target(client)
+            route, words = await _target(client)
         except httpx.TransportError as error:
             raise UserError(
                 f"no service answers at {url}: start it with make serve, or name it: load.url=http://..."
             ) from error
         print(f"{load.callers} callers of {url}{route} for {load.seconds:g} s")
         tally, until = Tally(), time.perf_counter() + load.seconds
-        callers = [_call(client, route, text, number, until, tally) for number in range(load.callers)]
+        callers = [
+            _call(client, route, _texts(words, number, load.repeats), number, until, tally)
+            for number in range(load.callers)
+        ]
         await asyncio.gather(*callers, _watch(tally, until))
     print("\n".join(_table(tally, load.seconds)))
 
 
-async def _target(client: httpx.AsyncClient) -> tuple[str, str]:
+async def _target(client: httpx.AsyncClient) -> tuple[str, list[str]]:
     """What the service's first model is asked, and with which words."""
     (first, *_) = (await client.get("/v1/models")).json()["data"]
-    return first["routes"][0], "the shortest path between two nodes of a weighted graph, or an array of dates"
+    return first["routes"][0], WORDS.split()
 
 
-async def _call(client: httpx.AsyncClient, route: str, text: str, number: int, until: float, tally: Tally) -> None:
-    """One request after the other; texts are made of the same words, and no two of them are the same."""
-    draw, words = random.Random(number), text.split()
+def _texts(words: list[str], number: int, repeats: float) -> Iterator[str]:
+    """What a caller asks: 3 to 40 of the words, or what he has asked before."""
+    draw = random.Random(number)
+    asked: list[str] = []
+    while True:
+        if not asked or draw.random() >= repeats:
+            asked.append(" ".join(draw.choices(words, k=draw.randint(3, 40))))
+            yield asked[-1]
+        else:
+            yield draw.choice(asked[-RECENT:])
+
+
+async def _call(
+    client: httpx.AsyncClient, route: str, texts: Iterator[str], number: int, until: float, tally: Tally
+) -> None:
+    """One request after the other."""
     while time.perf_counter() < until:
-        given = " ".join(draw.choices(words, k=draw.randint(3, 40)))
-        begun = time.perf_counter()
+        given, begun = next(texts), time.perf_counter()
         try:
             answer = await client.post(route, json={"input": given}, headers={"X-Caller": f"caller {number}"})
         except httpx.TransportError as error:
@@ -67,6 +88,7 @@ async def _call(client: httpx.AsyncClient, route: str, text: str, number: int, u
             continue
         tally.seconds.append(time.perf_counter() - begun)
         tally.statuses[str(answer.status_code)] += 1
+        tally.known += answer.headers.get("X-Cache") == "hit"
         tally.versions[answer.headers.get("X-Model-Version", "-")] += 1
 
 
@@ -84,8 +106,9 @@ def _table(tally: Tally, seconds: float) -> list[str]:
     def at(share: float) -> float:
         return 1000 * times[min(len(times) - 1, int(share * len(times)))] if times else 0.0
 
-    head = ["requests/s", "p50 ms", "p95 ms", "p99 ms", "longest ms", "statuses", "versions"]
+    head = ["requests/s", "p50 ms", "p95 ms", "p99 ms", "longest ms", "known", "statuses", "versions"]
     row = [f"{len(times) / seconds:.0f}", *(f"{at(share):.1f}" for share in (0.5, 0.95, 0.99, 1))]
+    row.append(f"{tally.known / max(1, len(times)):.0%}")
     for counts in (tally.statuses, tally.versions):
         row.append(", ".join(f"{name} x {count:,}" for name, count in counts.most_common()))
     widths = [max(len(one), len(other)) for one, other in zip(head, row, strict=True)]

@@ -141,11 +141,12 @@ def test_the_registry_goes_away_and_comes_back(flying, tmp_path):
 def test_callers_of_our_own_print_what_they_got(flying):
     assert "no service answers at http://127.0.0.1:9" in flying("load", "load.url=http://127.0.0.1:9", code=2)
     with serving(flying, configuration(flying), "serving.service:Sluice") as client:
-        told = flying("load", f"load.url={client.base_url}", "load.seconds=2", "load.callers=4")
+        told = flying("load", f"load.url={client.base_url}", "load.seconds=2", "load.callers=4", "load.repeats=0.5")
     head, row = told.splitlines()[-2:]
     assert head.split("  ")[0] == "requests/s"
     assert int(row.split()[0]) > 10
     assert "200 x " in row
+    assert 25 < int(row.split()[5].rstrip("%")) < 60
     assert "demo:1 x " in row
 
 

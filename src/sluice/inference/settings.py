@@ -27,6 +27,8 @@ class Load(Part):
     """Callers, each of whom asks again as soon as he has his answer."""
     seconds: float = Field(10.0, gt=0, le=3600)
     """For how long."""
+    repeats: float = Field(0.0, ge=0, lt=1)
+    """Share of requests whose text its caller has asked before: a service may know the answer."""
 
 
 class Traces(Part):
