@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 STAGES := train preprocess pretrain finetune evaluate crossvalidate compress register tune predict index search ask \
-    promote canary shadow load package rollback history verify doctor relocate gc backup restore
+    promote canary shadow load package export rollback history verify doctor relocate gc backup restore
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,7 @@ canary: ## a version that answers some of the callers beside the champion; ARGS=
 shadow: ## a version that answers the same texts beside the champion, to be compared; ARGS="version=3", ARGS="stop=true"
 load: ## callers for a running service, and a table of what they got: ARGS="load.callers=32 load.seconds=30"
 package: ## build the Bento of a version: ARGS="version=3"
+export: ## a version as a folder that runs without PyTorch, transformers or us: ARGS="output=edge"
 rollback: ## champion back to the version before, or ARGS="version=3"
 history: ## every promotion, refusal and rollback
 verify: ## check a decision again: ARGS="receipt=mlruns/work/receipts/....json"

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "canary": "tests/e2e/test_flight.py",
     "shadow": "tests/e2e/test_flight.py",
     "load": "tests/e2e/test_flight.py",
+    "export": "tests/e2e/test_way.py",
     "ui": "tests/e2e",
     "bench-train": "people: it takes minutes",
     "bench-kills": "people: it takes minutes",

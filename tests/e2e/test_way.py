@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -215,6 +216,19 @@ def test_faster_forms_stand_in_the_bundle_the_card_and_mlflow(house):
         assert f"| onnx | {forms['onnx'].size / 1e6:.1f} | 1.0000 |" in text
     found = store.client.search_runs([store.experiment("demo")], "attributes.run_name = 'compress'")
     assert [run.data.metrics["onnx/agreement"] for run in found] == [1.0]
+
+
+def test_a_version_is_a_folder_that_runs_by_itself(house, tmp_path):
+    place = tmp_path / "edge"
+    told = house("export", "version=3", f"output={place}")
+    assert re.search(r"demo:3 \((int8|float32)\) lies in .*edge: \d+\.\d MB, \d+\.\d\d s to its first answer", told)
+    assert {path.name for path in place.iterdir()} == {
+        "model.json", "model.onnx", "requirements.txt", "run.py", "tokenizer.json"
+    }  # fmt: skip
+    assert "is there already" in house("export", "version=3", f"output={place}", code=2)
+    assert "demo:2 has no ONNX form" in house("export", "version=2", f"output={tmp_path / 'other'}", code=2)
+    assert "output: name the folder" in house("export", code=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
 
 
 def test_mlflow_models_serve_gives_the_same_answers(house, tmp_path):
