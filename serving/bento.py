@@ -21,6 +21,8 @@ LIBRARIES = (
 """What the service imports, pinned at the versions that are installed here."""
 SEARCH = ("lancedb", "pyarrow")
 """What it imports beside these where there is an index."""
+TRACES = ("opentelemetry-exporter-otlp-proto-http",)
+"""And where requests are traced."""
 CODE = ("serving", "src/sluice")
 
 
@@ -31,7 +33,7 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
     from bentoml.exceptions import NotFound
 
     logging.getLogger("bentoml").setLevel(logging.ERROR)
-    libraries = [*LIBRARIES, *(SEARCH if slot["index"] else [])]
+    libraries = [*LIBRARIES, *(SEARCH if slot["index"] else []), *(TRACES if cfg.serve.traces.share else [])]
     tag = f"{slot['name']}:v{slot['version']}"
     with tempfile.TemporaryDirectory(prefix="sluice-bento-") as folder:
         stage = Path(folder)
