@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-STAGES := train preprocess pretrain finetune evaluate crossvalidate compress register tune predict index search ask \
+STAGES := train preprocess pretrain finetune evaluate crossvalidate forms compress register tune predict index search ask \
     promote canary shadow load package export rollback history verify doctor relocate gc backup restore
 
 help: ## list the commands
@@ -31,7 +31,8 @@ pretrain: ## up to: the model that has read unlabelled text: ARGS="pretrain=mlm"
 finetune: ## up to: the fine-tuned model
 evaluate: ## up to: figures beside the baselines and the champion
 crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
-compress: ## up to: faster forms of the model, held against it
+forms: ## up to: faster forms of the model, held against it
+compress: ## smaller models that a version teaches; the fastest that holds its quality is the challenger: ARGS="version=1"
 register: ## the same as train
 tune: ## search for better settings on the validation rows; the best becomes conf/experiment/<name>-tuned.yaml
 predict: ## rows of any number through the champion: ARGS="input=rows.csv output=out.parquet"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines import preprocess, pretrain
 from pipelines.shared.entry import main
@@ -16,6 +16,10 @@ from sluice.training.bundle import CHECKPOINTS
 from sluice.training.pretraining.pretrain import MODEL
 from sluice.training.reporter import Log
 from sluice.workspace import Output
+
+if TYPE_CHECKING:
+    from sluice.models.spec import ModelSpec
+    from sluice.training.distillation import Teacher
 
 
 def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
@@ -36,20 +40,32 @@ def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
         pretraining,
     )
 
+    spec = cfg.model.pretrained(pretrained.folder / MODEL) if pretrained else cfg.model
+    return learn(session, "finetune", key, prepared, spec, {"pretraining": pretraining}, watch=watch)
+
+
+def learn(
+    session: Session,
+    name: str,
+    key: str,
+    prepared: Output,
+    spec: ModelSpec,
+    origin: dict[str, str | None],
+    teacher: Teacher | None = None,
+    watch: Log | None = None,
+) -> Output:
+    """The stage in which a model of a recipe learns; `origin` is what its lineage says beside rows, recipe and code."""
+    cfg = session.cfg
+
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.inference.bundle import Lineage
         from sluice.registry.guard import Figures
         from sluice.training.bundle import train_bundle
 
         lineage = Lineage(
-            data=prepared.record["data"],
-            split=prepared.record["split"],
-            config=key,
-            git=session.git,
-            pretraining=pretraining,
+            data=prepared.record["data"], split=prepared.record["split"], config=key, git=session.git, **origin
         )
-        spec = cfg.model.pretrained(pretrained.folder / MODEL) if pretrained else cfg.model
-        child.tags({"sluice.pretraining": pretraining or "none"})
+        child.tags({"sluice.pretraining": lineage.pretraining or "none"})
         child.dataset(cfg.data.name, prepared.record["data"], str(prepared.folder), "training")
         child.params(params(cfg))
         figures = Figures(child)
@@ -61,7 +77,9 @@ def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
 
         parts = (cfg.task, spec, cfg.train, lineage)
         try:
-            record = train_bundle(prepared.folder, folder, *parts, seed=cfg.seed, log=log, checks=cfg.checks)
+            record = train_bundle(
+                prepared.folder, folder, *parts, seed=cfg.seed, log=log, checks=cfg.checks, teacher=teacher
+            )
         finally:  # texts that are cut too much stop the training: then the plot is what helps
             if (folder / PLOT).exists():
                 child.file(folder / PLOT)
@@ -71,7 +89,7 @@ def run(session: Session, prepared: Output, watch: Log | None = None) -> Output:
         child.metrics({"train/steps": record["steps"], "model/parameters": record["parameters"]})
         return record
 
-    output = session.stage("finetune", key, build)
+    output = session.stage(name, key, build)
     shutil.rmtree(output.folder / CHECKPOINTS, ignore_errors=True)  # not before the stage is known to be done
     refuse_truncated(output.record["lengths"], cfg.checks, output.folder)
     return output

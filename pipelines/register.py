@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines import compare, compress, crossvalidate, evaluate, finetune, preprocess
+from pipelines import compare, crossvalidate, evaluate, finetune, forms, preprocess
 from pipelines.shared.entry import main
 from pipelines.shared.session import Session, named
 from sluice.config import Config
+from sluice.inference.bundle import Bundle
 from sluice.registry.runs import NOTE, Run
 from sluice.registry.versions import CHALLENGER, Version, lookup
 from sluice.workspace import Output
@@ -20,22 +21,23 @@ def run(
     fitted: Output,
     evaluated: Output,
     folded: Output | None = None,
-    compressed: Output | None = None,
+    formed: Output | None = None,
+    compared: Output | None = None,
 ) -> Version:
     """The registered version; one that was deleted from MLflow since is registered again."""
     cfg = session.cfg
-    made = [evaluated.key, folded and folded.key, compressed and compressed.key]
+    made = [evaluated.key, folded and folded.key, formed and formed.key, *([compared.key] if compared else [])]
     inputs = [cfg.name, session.store.identity, fitted.record["digest"], *made]
     key = session.stage_key((cfg.task,), ("sluice.registry.versions",), *inputs)
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
-        return _register(session, prepared, fitted, evaluated, folded, compressed, key, folder, child)
+        return _register(session, prepared, fitted, evaluated, folded, formed, compared, key, folder, child)
 
     output = session.stage("register", key, build)
     version = lookup(session.store, cfg.name, output.record["version"])
     if version is None:
         session.workspace.forget(output)
-        return run(session, prepared, fitted, evaluated, folded, compressed)
+        return run(session, prepared, fitted, evaluated, folded, formed, compared)
     return version
 
 
@@ -45,28 +47,31 @@ def _register(
     fitted: Output,
     evaluated: Output,
     folded: Output | None,
-    compressed: Output | None,
+    formed: Output | None,
+    compared: Output | None,
     key: str,
     folder: Path,
     child: Run,
 ) -> dict[str, Any]:
+    from sluice.evaluation import tradeoff
     from sluice.evaluation.report import markdown, markdown_of_folds, markdown_of_forms
     from sluice.files import folder_digest, link_tree
-    from sluice.inference.bundle import Bundle
     from sluice.registry.card import card
     from sluice.registry.versions import register
 
     cfg, parent = session.cfg, session.parent
     bundle = folder / "bundle"
-    link_tree((compressed or fitted).folder / "bundle", bundle)
+    link_tree((formed or fitted).folder / "bundle", bundle)
     plain = Bundle.read(bundle)
     lineage = plain.lineage.model_copy(update={"run": parent.id})
     measured = {name: evaluated.record[name] for name in ("metrics", "abstention")}
     described = Bundle.model_validate({**plain.model_dump(), "lineage": lineage, **measured})
     described.write(bundle)
-    parts = [markdown(evaluated.record)]
+    parts = [tradeoff.sentence(compared.record, _fastest(described))] if compared else []
+    parts += [markdown(evaluated.record)]
     parts += [markdown_of_folds(folded.record)] if folded else []
-    parts += [markdown_of_forms(compressed.record)] if compressed else []
+    parts += [markdown_of_forms(formed.record)] if formed else []
+    parts += [tradeoff.markdown(compared.record)] if compared else []
     results = "\n\n".join(part for part in parts if part)
     text = card(cfg.name, described, prepared.record, fitted.record, results, evaluated.record)
     (bundle / "README.md").write_text(text, encoding="utf-8")
@@ -81,6 +86,12 @@ def _register(
     return {"version": version.number, "digest": digest}
 
 
+def _fastest(bundle: Bundle) -> str:
+    """The student's form that a service takes."""
+    speeds = {name: form.speed.value for name, form in bundle.forms.items() if form.speed.value > 1}
+    return f"student {max(speeds, key=lambda name: speeds[name]) if speeds else 'torch'}"
+
+
 def command(cfg: Config) -> None:
     """`make register`, which is all of `make train`: every stage before it runs or is found done."""
     with Session(cfg) as session:
@@ -89,10 +100,10 @@ def command(cfg: Config) -> None:
         crossvalidate.divide(session, prepared)  # its errors come before anything is trained
         fitted = finetune.run(session, prepared)
         evaluated = evaluate.run(session, prepared, fitted)
-        compressed = compress.run(session, prepared, fitted)
+        formed = forms.run(session, prepared, fitted)
         folded = crossvalidate.run(session, prepared)
         compare.run(session, fitted, evaluated)
-        version = run(session, prepared, fitted, evaluated, folded, compressed)
+        version = run(session, prepared, fitted, evaluated, folded, formed)
     if session.job:
         print(f"\n{version} is registered", flush=True)  # the end of the sweep says which is the challenger
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,17 @@ LIBRARIES = (
 """Libraries whose version can change a model or its figures."""
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A training that starts from a version, and not from the recipe alone."""
+
+    name: str
+    """What is done to it."""
+    of: str
+    """SHA-256 of that version's bundle."""
+    settings: Part
+
+
 class Session:
     """One training at work. Use it as a context: leaving it ends the parent run by what happened.
 
@@ -39,8 +51,15 @@ class Session:
     from the others: both are then recorded even where every stage is found done.
     """
 
-    def __init__(self, cfg: Config, above: Run | None = None, choices: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        cfg: Config,
+        above: Run | None = None,
+        choices: Mapping[str, str] | None = None,
+        variant: Variant | None = None,
+    ) -> None:
         self.cfg = cfg
+        self.variant = variant
         self.workspace = Workspace(cfg.root / "work")
         self.store = Store(cfg.root, cfg.tracking_uri)
         self.git = state(REPOSITORY)
@@ -71,6 +90,7 @@ class Session:
             cfg.model.fingerprint(),
             cfg.pretrain.fingerprint(self.workspace.root),
             cfg.evaluate.fingerprint(),
+            *([self.variant.of, self.variant.settings] if self.variant else []),
         )
 
     @staticmethod
@@ -82,7 +102,7 @@ class Session:
     @cached_property
     def parent(self) -> Run:
         """The run of the whole training, opened when the first stage has something to do."""
-        size = type(self.cfg.model).__name__.lower()
+        size = self.variant.name if self.variant else type(self.cfg.model).__name__.lower()
         tags = {"sluice.git": self.git}
         run = open_run(self.store, self.cfg.name, f"{size}-{self.key[:6]}", self.key, self.above, tags)
         run.text(to_yaml(self.cfg), "config.yaml")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ASIDE = (
     "root", "tracking_uri", "version", "force", "receipt", "input", "output", "query", "k", "queries", "judgements",
     "question", "questions",
-    "evaluate", "compress", "gate", "serve", "tune", "predict", "index", "search", "ask",
+    "evaluate", "forms", "compress", "gate", "serve", "tune", "predict", "index", "search", "ask",
 )  # fmt: skip
 """What says nothing about how a model is made: its values are in no recipe."""
 CHOOSERS = ("experiment", "local", "debug")

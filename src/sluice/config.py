@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SerializeAsAny, model_validator
 
 from sluice.batch.settings import Predict
-from sluice.compression.settings import Compress
+from sluice.compression.settings import Compress, Forms
 from sluice.data.inspection.settings import Checks
 from sluice.data.source import Source
 from sluice.evaluation.settings import Evaluate
@@ -88,7 +88,8 @@ class Config(Part):
     pretrain: Pretrain
     train: Train
     evaluate: Evaluate
-    compress: Compress | None = None
+    forms: Forms | None = None
+    compress: Compress = Compress()
     gate: Gate
     serve: Serve
     tune: Tune = Tune()

@@ -10,8 +10,8 @@ from tests.conftest import REPOSITORY, compose_config
 
 CONF = REPOSITORY / "conf"
 GROUPS = (
-    "data", "checks", "task", "model", "pretrain", "train", "evaluate", "compress", "gate", "serve", "tune", "predict",
-    "index", "search", "ask", "load", "retention", "experiment", "debug",
+    "data", "checks", "task", "model", "pretrain", "train", "evaluate", "forms", "compress", "gate", "serve", "tune",
+    "predict", "index", "search", "ask", "load", "retention", "experiment", "debug",
 )  # fmt: skip
 CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "local"]
 GIVEN = {"files": ["data.train=rows.csv"], "hub": ["data.dataset=a/b"], "checkpoint": ["model.path=some/model"]}

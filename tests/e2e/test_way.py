@@ -199,13 +199,13 @@ def test_a_bundle_whose_files_changed_is_not_promoted(house):
 
 
 def test_faster_forms_stand_in_the_bundle_the_card_and_mlflow(house):
-    arguments = ("train.max_steps=60", "compress=onnx")
+    arguments = ("train.max_steps=60", "forms=onnx")
     told = house("train", *arguments)
     for stage in ("preprocess", "finetune", "evaluate"):
         assert f"[{stage}] unchanged" in told
-    assert "[compress] done" in told
+    assert "[forms] done" in told
     assert "demo:3 is the challenger" in told
-    assert "[compress] unchanged" in house("train", *arguments)
+    assert "[forms] unchanged" in house("train", *arguments)
     store = Store(house.root, None)
     version = find(store, "demo", 3)
     folder = intact(store, version)
@@ -214,7 +214,7 @@ def test_faster_forms_stand_in_the_bundle_the_card_and_mlflow(house):
     assert {form.file for form in forms.values()} == {path.name for path in folder.glob("*.onnx")}
     for text in (store.client.get_model_version("demo", "3").description, (folder / "README.md").read_text()):
         assert f"| onnx | {forms['onnx'].size / 1e6:.1f} | 1.0000 |" in text
-    found = store.client.search_runs([store.experiment("demo")], "attributes.run_name = 'compress'")
+    found = store.client.search_runs([store.experiment("demo")], "attributes.run_name = 'forms'")
     assert [run.data.metrics["onnx/agreement"] for run in found] == [1.0]
 
 

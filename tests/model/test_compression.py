@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from pipelines import compress
+from pipelines.forms import make
 from sluice.compression import export as exporting
 from sluice.compression import quantize as quantizing
 from sluice.compression.export import export, obstacle
 from sluice.compression.quantize import quantize
-from sluice.compression.settings import Compress
+from sluice.compression.settings import Forms
 from sluice.errors import UserError
 from sluice.evaluation.latency import speed
 from sluice.evaluation.report import markdown_of_forms, table_of_forms
@@ -186,7 +186,7 @@ def test_a_form_out_of_bounds_is_not_kept_and_the_reason_is_told(tmp_path: Path,
     bundle = untrained(KINDS["classification"], tmp_path)
     monkeypatch.setattr(quantizing, "quantize", turned_round)
     cfg = compose_config("data=files", "data.train=x.csv", "evaluate.resamples=100", "evaluate.latency_texts=8")
-    record = compress.make(cfg.compress, cfg, classified(200), bundle)
+    record = make(cfg.forms, cfg, classified(200), bundle)
     assert list(record["refused"]) == ["int8"]
     assert "expected at least 0.99" in record["refused"]["int8"]
     assert [path.name for path in bundle.glob("*.onnx")] == ["model.onnx"]
@@ -196,7 +196,7 @@ def test_a_form_out_of_bounds_is_not_kept_and_the_reason_is_told(tmp_path: Path,
     assert forms["onnx"].speed.low <= forms["onnx"].speed.value <= forms["onnx"].speed.high
     for told in (table_of_forms(record), markdown_of_forms(record)):
         assert "int8 is not kept: agreement 0." in told
-    with pytest.raises(UserError, match=r"no model.int8.onnx.*\n?.*compress=onnx.*serve/engine=torch"):
+    with pytest.raises(UserError, match=r"no model.int8.onnx.*\n?.*forms=onnx.*serve/engine=torch"):
         Predictor(bundle, OnnxEngine(precision="int8"))
 
 
@@ -218,7 +218,7 @@ def test_bounds():
         one, told = Estimate(value=0, low=low, high=0), {"file": "model.onnx", "size": 1, "rows": 100, "metric": "f1"}
         return Form(**told, agreement=agreement, difference=one, speed=one, control=1)
 
-    settings = Compress(min_agreement=0.9, max_drop=0.01)
+    settings = Forms(min_agreement=0.9, max_drop=0.01)
     assert settings.refusal(form(0.9, -0.01)) is None
     assert settings.refusal(form(0.89, 0)) == "agreement 0.8900, expected at least 0.9"
     assert "difference in f1 -0.0110, expected at least -0.01 (100 rows)" in settings.refusal(form(1, -0.011))
@@ -228,14 +228,14 @@ def test_bounds():
 
 def test_what_cannot_be_exported_says_why(plain: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exporting, "TOLERANCE", 1e-12)
-    with pytest.raises(UserError, match=r"of the largest apart, expected at most 1e-12. compress=none"):
+    with pytest.raises(UserError, match=r"of the largest apart, expected at most 1e-12. forms=none"):
         export(plain)
 
     def branches(self, model, batch, options):
         return batch["input_ids"] if batch["input_ids"].sum() > 3 else -batch["input_ids"]
 
     monkeypatch.setattr(Classification, "forward", branches)
-    with pytest.raises(UserError, match="ModernBertForSequenceClassification cannot be exported to ONNX: .*compress="):
+    with pytest.raises(UserError, match="ModernBertForSequenceClassification cannot be exported to ONNX: .*forms="):
         export(plain)
 
 

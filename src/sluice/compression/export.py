@@ -27,7 +27,7 @@ SMALLEST = 1e-30
 """What outputs that are all zero are divided by."""
 LONGEST = 512
 """Tokens of the longest input that is checked: longer than any window of attention, and no strain on memory."""
-INSTEAD = "compress=none does without it"
+INSTEAD = "forms=none does without it"
 
 
 def obstacle(bundle: Path) -> str | None:

@@ -44,21 +44,22 @@ class Yardstick:
         self._resampler = Resampler(len(self._references), settings.sampling(seed))
         self._own = self._hear(self._plain)
 
-    def measure(self, file: str, engine: Engine) -> Form:
-        """Hold the form in the bundle's `file`, which `engine` runs, against the weights."""
-        task, predictor = self._task, Predictor(self._bundle, engine)
+    def measure(self, file: str, engine: Engine, bundle: Path | None = None) -> Form:
+        """Hold the form in a bundle's `file`, which `engine` runs, against the weights; none is their own bundle."""
+        bundle = bundle or self._bundle
+        task, predictor = self._task, Predictor(bundle, engine)
         heard, metric = self._hear(predictor), task.primary_metric
         found = self._resampler.differences(heard.tally, self._own.tally)[metric]
         mean, low, high = found.mean, found.low, found.high
         if sign(metric) < 0:
             mean, low, high = -mean, -high, -low
         with _one_thread():
-            alone = Predictor(self._bundle, engine.model_copy(update={"threads": 1}))
+            alone = Predictor(bundle, engine.model_copy(update={"threads": 1}))
             inputs = task.inputs(self._rows)[: self._settings.latency_texts]
             timed = speed(alone, self._plain, self._control, inputs)
         return Form(
             file=file,
-            size=(self._bundle / file).stat().st_size,
+            size=(bundle / file).stat().st_size,
             rows=len(self._references),
             agreement=task.agreement(heard.outputs, self._own.outputs, predictor.bundle.labels),
             metric=metric,

@@ -39,7 +39,7 @@ def confusion(scored: Scored, path: Path) -> None:
     share = counts[np.ix_(shown, shown)] / np.maximum(counts.sum(1)[shown, None], 1)
     names = [scored.labels[index] for index in shown.tolist()]
     size = max(4.0, 0.42 * len(names) + 2.2)
-    figure, axes = _canvas(size, size)
+    figure, axes = canvas(size, size)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
@@ -61,7 +61,7 @@ def reliability(scored: Scored, path: Path) -> None:
     filled = rows > 0
     accuracy = np.bincount(index, right, BINS)[filled] / rows[filled]
     meant = np.bincount(index, confidence, BINS)[filled] / rows[filled]
-    figure, axes, below = _canvas(5.2, 6.2, heights=(3, 1))
+    figure, axes, below = canvas(5.2, 6.2, heights=(3, 1))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
     low, high = _wilson(accuracy, rows[filled])
     axes.vlines(meant, low, high, color=BLUE, linewidth=1.5, alpha=0.6)
@@ -77,7 +77,7 @@ def risk_coverage(scored: Scored, path: Path) -> None:
     """Error among the surest answers against the share of rows that is answered."""
     coverage, risk = curve(scored.confidence, scored.right)
     shown = np.unique(np.linspace(0, len(risk) - 1, 1000).astype(int))
-    figure, axes = _canvas(5.6, 4.2)
+    figure, axes = canvas(5.6, 4.2)
     axes.plot(coverage[shown], risk[shown], color=BLUE, label=f"this model (area {risk.mean():.3f})")
     axes.axhline(risk[-1], color=GREY, linestyle="--", linewidth=1, label=f"no ranking ({risk[-1]:.3f})")
     top = max(float(risk[len(risk) // 20 :].max()), float(risk[-1])) * 1.4
@@ -95,7 +95,7 @@ def forest(judged: Sequence[Judged], overall: Interval, metric: str, path: Path)
     weakest = judged[:LARGEST]
     columns = list(dict.fromkeys(one.column for one in judged))
     shown = sorted(weakest, key=lambda one: columns.index(one.column))
-    figure, axes = _canvas(7.0, 0.26 * len(shown) + 1.7)
+    figure, axes = canvas(7.0, 0.26 * len(shown) + 1.7)
     axes.axvspan(overall.low, overall.high, color=GREY, alpha=0.25, linewidth=0)
     axes.axvline(overall.mean, color=GREY, linewidth=1, label=f"all rows {overall.mean:.3f}")
     for place, one in enumerate(shown):
@@ -116,7 +116,7 @@ def _wilson(share: Floats, rows: npt.NDArray[np.int64], z: float = 1.96) -> tupl
     return (middle - half) / (1 + z**2 / rows), (middle + half) / (1 + z**2 / rows)
 
 
-def _canvas(width: float, height: float, heights: tuple[int, ...] = (1,)) -> Any:
+def canvas(width: float, height: float, heights: tuple[int, ...] = (1,)) -> Any:
     """A figure in inches, and its axes one below the other."""
     from matplotlib.figure import Figure
 

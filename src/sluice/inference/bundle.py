@@ -31,6 +31,8 @@ class Lineage(Part):
     """Commit of the code, `+dirty` where files were changed, `none` outside a repository."""
     pretraining: str | None = None
     """SHA-256 of the pretrained folder that it started from; none for its own or a checkpoint's weights."""
+    teacher: str | None = None
+    """SHA-256 of the bundle that taught it; none for a model that learnt from rows alone."""
     run: str | None = None
     """MLflow run that trained it."""
 

@@ -31,6 +31,7 @@ A {bundle.task} model of {fitted["parameters"] / 1e6:.1f} M parameters{labels}, 
 | data digest | `{lineage.data}` |
 | split digest | `{lineage.split}` |
 | pretraining digest | `{lineage.pretraining or "none"}` |
+| teacher's digest | `{lineage.teacher or "none"}` |
 | configuration digest | `{lineage.config}` |
 | code | `{lineage.git}` |
 | run | `{lineage.run}` |

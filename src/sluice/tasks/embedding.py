@@ -130,6 +130,13 @@ class Embedding(Vectors):
             each = each + torch.nn.functional.cross_entropy(similar, right, reduction="none")
         return each / len(sizes)
 
+    def apart(self, scores: Any, taught: Any, targets: Any, temperature: float) -> Any:
+        """How far the chances of each query to find the batch's passages are from the teacher's."""
+        import torch
+
+        ours, theirs = (torch.log_softmax(one @ other.T / self.temperature, -1) for one, other, _ in (scores, taught))
+        return (theirs.exp() * (theirs - ours)).sum(dim=-1)
+
     def keep(self, scores: Any, targets: Any) -> Any:
         """The vectors of each query and its own passage, shape (batch, 2, dimensions)."""
         import torch

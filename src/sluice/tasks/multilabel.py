@@ -89,6 +89,15 @@ class Multilabel(Task):
         aims = targets * (1 - smoothing) + smoothing / 2
         return torch.nn.functional.binary_cross_entropy_with_logits(scores.float(), aims, reduction="none").flatten()
 
+    def apart(self, scores: Any, taught: Any, targets: Any, temperature: float) -> Any:
+        """The same of every label of every row."""
+        import torch
+
+        ours, theirs = scores.float() / temperature, torch.sigmoid(taught.float() / temperature)
+        entropy = -(torch.xlogy(theirs, theirs) + torch.xlogy(1 - theirs, 1 - theirs))
+        found = torch.nn.functional.binary_cross_entropy_with_logits(ours, theirs, reduction="none") - entropy
+        return found.flatten() * temperature**2
+
     def kinds(self, targets: Any) -> Any:
         """Having a label and lacking it are two kinds, for each label."""
         import torch

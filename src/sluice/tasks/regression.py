@@ -108,6 +108,10 @@ class Regression(Task):
         """The squared error of each row, in squared deviations of the training scores."""
         return ((scores[:, 0] - targets) / scores[:, 1]) ** 2
 
+    def apart(self, scores: Any, taught: Any, targets: Any, temperature: float) -> Any:
+        """The squared difference of each row, in squared deviations of the training scores."""
+        return ((scores[:, 0] - taught[:, 0]) / scores[:, 1]) ** 2
+
     def keep(self, scores: Any, targets: Any) -> Any:
         """The scores."""
         return scores[:, :1]

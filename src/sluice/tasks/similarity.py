@@ -77,6 +77,10 @@ class Similarity(Vectors):
         found = torch.cat([excess[worse], torch.zeros(1, device=scores.device)])
         return torch.logsumexp(found, dim=0).expand(len(targets))
 
+    def apart(self, scores: Any, taught: Any, targets: Any, temperature: float) -> Any:
+        """The squared difference of each pair's cosines."""
+        return (scores - taught) ** 2
+
     def validation_figures(
         self, kept: Any, encoded: Sequence[Encoded], references: Answers, labels: Sequence[str], tokenizer: Tokenizer
     ) -> dict[str, float]:

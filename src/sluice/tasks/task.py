@@ -204,6 +204,18 @@ class Task(Part, ABC):
             label_smoothing=smoothing,
         )
 
+    def apart(self, scores: Any, taught: Any, targets: Any, temperature: float) -> Any:
+        """How far a student's scores are from its teacher's: a number for each item of `losses`.
+
+        Kullback-Leibler divergence of both softened by `temperature`, times its square (Hinton et al. 2015).
+        """
+        import torch
+
+        ours, theirs = (torch.log_softmax(one.flatten(0, -2).float() / temperature, -1) for one in (scores, taught))
+        each = (theirs.exp() * (theirs - ours)).sum(dim=-1) * temperature**2
+        right = targets.flatten()
+        return each.masked_fill(right == IGNORED, 0) if right.shape == each.shape else each
+
     def kinds(self, targets: Any) -> Any:
         """What each of the items in `targets` is an example of, as indices: class weights let all have the same say."""
         return targets.flatten()

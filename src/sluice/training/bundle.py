@@ -21,6 +21,7 @@ from sluice.training.settings import Train
 
 if TYPE_CHECKING:
     from sluice.inference.bundle import Lineage
+    from sluice.training.distillation import Teacher
 
 BUNDLE = "bundle"
 SHARD = "2GB"
@@ -41,6 +42,7 @@ class Job:
     seed: int
     checkpoint: Path | None
     checks: Checks
+    teacher: Teacher | None
 
 
 def train_bundle(
@@ -54,6 +56,7 @@ def train_bundle(
     seed: int,
     log: Log,
     checks: Checks = ONLY_REPORT,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
     """Fine-tune on the rows in `prepared`; `folder` gets `checkpoints/` on the way and `bundle/` at the end."""
     import numpy as np
@@ -64,7 +67,7 @@ def train_bundle(
     from sluice.training.checkpoints import newest_whole
 
     shutil.rmtree(folder / BUNDLE, ignore_errors=True)
-    job = Job(prepared, folder, task, spec, settings, seed, newest_whole(folder / CHECKPOINTS), checks)
+    job = Job(prepared, folder, task, spec, settings, seed, newest_whole(folder / CHECKPOINTS), checks, teacher)
     alone = settings.processes == 1
     record = learn(job, log) if alone else spread(partial(learn, job), settings.processes, folder, log)
     rows = load(prepared)["train"].to_dict()
@@ -112,6 +115,7 @@ def learn(job: Job, log: Log) -> dict[str, Any]:
         folder=job.folder / CHECKPOINTS,
         checkpoint=job.checkpoint,
         log=log,
+        teacher=job.teacher,
     )
     if os.environ.get("RANK", "0") == "0":
         task.finish(fitted.model)

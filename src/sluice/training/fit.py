@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from sluice.training.settings import Train
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from sluice.training.distillation import Teacher
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ def fit(
     folder: Path,
     checkpoint: Path | None,
     log: Log,
+    teacher: Teacher | None = None,
 ) -> Fitted:
     """Train to the end, going on from `checkpoint` where there is one; checkpoints go to `folder`."""
+    from sluice.training.distillation import Distiller
     from sluice.training.lora import adapted, merged
     from sluice.training.loss import loss_of
-    from sluice.training.trainer import make_trainer
+    from sluice.training.trainer import FineTuner, make_trainer
 
     validation = validation.by_length()
 
@@ -77,6 +82,7 @@ def fit(
         seed=seed,
         folder=folder,
         log=log,
+        kind=partial(Distiller, teacher) if teacher else FineTuner,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state

@@ -94,6 +94,7 @@ def make_trainer(
     seed: int,
     folder: Path,
     log: Log,
+    kind: Callable[..., FineTuner] = FineTuner,
 ) -> FineTuner:
     """A Trainer that keeps the checkpoint that is best in the task's metric, one of the figures of `measure`."""
     steps = total_steps(settings, len(train.encoded))
@@ -103,11 +104,11 @@ def make_trainer(
         collator = replace(collator, apart=keeps_rows_apart(model))
     if settings.lora:
         narrow(model, settings.precision)
-    trainer = FineTuner(
-        task,
-        settings,
-        train.lengths,
-        tokenizer,
+    trainer = kind(
+        task=task,
+        settings=settings,
+        lengths=train.lengths,
+        tokenizer=tokenizer,
         model=model,
         args=_arguments(settings, task.validation_metric, steps, seed, folder),
         train_dataset=train.dataset(),

@@ -59,7 +59,7 @@ def _form(bundle: Path, described: Bundle, model: str) -> str:
     """The smallest form that was found to answer as the model does."""
     kept = [name for name in ("int8", "float32") if (bundle / FILES[name]).exists()]
     if not kept:
-        raise UserError(f'{model} has no ONNX form to export: make train ARGS="compress=onnx" makes one')
+        raise UserError(f'{model} has no ONNX form to export: make train ARGS="forms=onnx" makes one')
     return kept[0]
 
 

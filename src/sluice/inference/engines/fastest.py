@@ -17,7 +17,7 @@ class FastestEngine(Engine):
     """Leaves the choice to the bundle.
 
     Decoders are written with continuously. On a CPU, what has other forms is run in that which was measured to be the
-    fastest; `compress` keeps none that answers otherwise. All else is run by PyTorch.
+    fastest; `forms` keeps none that answers otherwise. All else is run by PyTorch.
     """
 
     kind: ClassVar[str] = "fastest"

@@ -1,4 +1,4 @@
-"""onnxruntime on the CPU, from what `compress=onnx` left in the bundle: float32, or int8. Needs no PyTorch."""
+"""onnxruntime on the CPU, from what `forms=onnx` left in the bundle: float32, or int8. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OnnxEngine(Engine):
     kind: ClassVar[str] = "onnx"
 
     precision: Literal["float32", "int8"] = "float32"
-    """float32 answers as PyTorch does; int8 as nearly as the bounds of `compress` asked for, and faster."""
+    """float32 answers as PyTorch does; int8 as nearly as the bounds of `forms` asked for, and faster."""
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ class OnnxEngine(Engine):
         path = folder / FILES[self.precision]
         if not path.exists():
             told = f"{folder} has no {path.name}: that form was not made, or its answers were out of bounds."
-            raise UserError(f'{told} Make it: make train ARGS="compress=onnx", or do without it: serve/engine=torch')
+            raise UserError(f'{told} Make it: make train ARGS="forms=onnx", or do without it: serve/engine=torch')
         session = self._session(path)
         padding = int(session.get_modelmeta().custom_metadata_map[PADDING])
 

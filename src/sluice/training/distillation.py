@@ -1,0 +1,98 @@
+"""Distillation: a student learns from what a teacher says of the same rows, and from what stands between its layers.
+
+Hinton et al. 2015 (softened answers), Romero et al. 2015 and Sanh et al. 2019 (hidden states).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sluice.compression.settings import Student
+from sluice.models.fewer import layer_stack, spaced
+from sluice.tasks.task import IGNORED, Task
+from sluice.training.precision import autocast
+from sluice.training.trainer import FineTuner
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Who teaches, and how much he is listened to."""
+
+    bundle: Path
+    settings: Student
+
+    def model(self, task: Task, device: torch.device) -> Any:
+        """The teacher, loaded apart from the student, who learns nothing."""
+        model = task.model_class().from_pretrained(self.bundle.absolute(), dtype=torch.float32)
+        return model.eval().requires_grad_(False).to(device)
+
+
+class Distiller(FineTuner):
+    """A `FineTuner` whose loss is the task's, and how far the student is from its teacher."""
+
+    def __init__(self, teacher: Teacher, **options: Any) -> None:
+        super().__init__(**options)
+        self.said = teacher.settings
+        self.teacher = teacher.model(self.task, self.args.device)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The task's loss, the teacher's softened answers and hidden states; while validating, the task's alone."""
+        if not model.training:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        targets, student = inputs["labels"], self.accelerator.unwrap_model(model)
+        given = {name: value for name, value in inputs.items() if name != "labels"}
+        with heard(self.teacher, self._matched) as theirs, heard(student, self._own) as ours:
+            with torch.no_grad(), autocast(self.settings.precision, self.args.device.type):
+                taught = self.task.scores(self.teacher, dict(given), targets)
+            loss, found = super().compute_loss(model, inputs, True, num_items_in_batch)
+            items = (targets != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+            apart = self.task.apart(found["scores"], taught, targets, self.said.temperature).sum() / items
+            if num_items_in_batch is not None:
+                apart = apart * self.accelerator.num_processes
+            total = (1 - self.said.share) * loss + self.said.share * apart
+            if self.said.hidden and len(ours) == len(self._own):  # a task that reads two texts goes through them twice
+                part = len(targets) / items if num_items_in_batch is not None else 1.0
+                total = total + self.said.hidden * part * _distance(ours, theirs, given)
+        return (total, found) if return_outputs else total
+
+    @property
+    def _own(self) -> list[int]:
+        return list(range(self.accelerator.unwrap_model(self.model).config.num_hidden_layers))
+
+    @property
+    def _matched(self) -> list[int]:
+        return spaced(self.teacher.config.num_hidden_layers, len(self._own))
+
+
+@contextmanager
+def heard(model: Any, places: list[int]) -> Iterator[list[torch.Tensor]]:
+    """The hidden states that the layers at these places give while the context lasts, in their order."""
+    layers, found = model.get_submodule(layer_stack(model)), []
+
+    def keep(layer: Any, given: Any, states: Any) -> None:
+        found.append(states[0] if isinstance(states, tuple) else states)
+
+    hooks = [layers[place].register_forward_hook(keep) for place in places]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _distance(ours: list[torch.Tensor], theirs: list[torch.Tensor], given: Mapping[str, Any]) -> torch.Tensor:
+    """Mean squared difference of the states of real tokens over the teacher's mean square, summed over layers' mean."""
+    mask = given["attention_mask"].bool()
+    each = []
+    for own, other in zip(ours, theirs, strict=True):
+        one, two = own[mask].float(), other[mask].float()
+        each.append((one - two).square().mean() / two.square().mean())
+    return torch.stack(each).mean()
