@@ -214,6 +214,19 @@ def test_a_canary_is_not_stopped_for_another_one_nor_while_somebody_decides(flyi
     assert stop(store, meant, ["too slow"]) is None
 
 
+def test_an_alias_that_leads_nowhere_keeps_nothing_else_from_being_served(flying):
+    def served(*models):
+        told = flying("resolve", f"serve.models=[{','.join(models)}]").splitlines()[-1]
+        return [(slot["version"], slot["alias"]) for slot in json.loads(told)]
+
+    assert served("demo", "demo@canary") == [(1, "champion")]
+    assert "the registry has no demo@canary" in flying("resolve", "serve.models=[demo@canary]", code=2)
+    flying("canary", "version=2")
+    assert served("demo", "demo@canary") == [(1, "champion"), (2, "canary")]
+    assert served("demo@canary") == [(2, "canary")]
+    flying("canary", "stop=true")
+
+
 def test_a_canary_that_is_promoted_is_the_champion_and_no_canary_any_more(flying):
     flying("canary", "version=2")
     told = flying("canary", "version=1", code=2)
