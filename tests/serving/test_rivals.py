@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from pipelines.shared import watch
 from serving.batcher import Batcher
 from serving.callers import CALLER, Caller
 from serving.core import Core, Request
+from serving.refusals import BrokenError
 from serving.rivals import WAITING
 from serving.slot import Slot, SlotDescription, write_descriptions
+from serving.streams import Streams
 from serving.table import Table
 from sluice.flight import Canary, Counts, objections
+from sluice.inference.engine import Step
 from sluice.inference.engines.torch import TorchEngine
-from sluice.inference.predictor import Predictor
+from sluice.inference.predictor import Predictor, Texts
 from sluice.inference.settings import Serve
 from sluice.tasks.chat import Chat
 from sluice.tasks.embedding import Embedding
@@ -250,3 +254,44 @@ def test_callers_are_told_apart_and_figures_are_read_back(
     assert objections(canary, champion, Canary(max_slower=0.01, min_answers=3))
     write_descriptions(tmp_path / "slots.json", [description])
     assert server.stop() == 0
+
+
+class Dead:
+    """A runner that works no more."""
+
+    def alive(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("alias", "alive"), [("champion", False), ("canary", True), ("shadow", True)])
+def test_a_service_is_alive_without_what_flies_beside_its_champion(
+    description: SlotDescription, alias: str, alive: bool
+) -> None:
+    dead = Slot(other(description, 148, alias), Predictor(description.folder, TorchEngine()), Dead(), "dead")  # type: ignore[arg-type]
+    assert core(slot(other(description, 149, "champion")), dead).alive() is alive
+
+
+@pytest.mark.parametrize(("needed", "ended"), [(True, [signal.SIGTERM]), (False, [])])
+def test_a_dead_writer_ends_a_worker_that_is_of_no_use_without_it(
+    chat_bundle: Path, monkeypatch: pytest.MonkeyPatch, needed: bool, ended: list[int]
+) -> None:
+    found: list[int] = []
+    monkeypatch.setattr("serving.streams.os.kill", lambda process, number: found.append(number))
+
+    class Broken(Dead):
+        def start(self, ids: Any, wish: Any, emit: Callable[[Step], None]) -> Callable[[], None]:
+            emit(Step(error="out of memory"))
+            return lambda: None
+
+        def end(self) -> None:
+            pass
+
+    texts = Texts(chat_bundle)
+    streams = Streams("apichat:1", texts, Broken(), 8, needed)
+
+    async def session() -> None:
+        with pytest.raises(BrokenError):
+            await streams.compute(texts.encode(["open a file"]), texts.task.Options())
+
+    asyncio.run(session())
+    assert found == ended
