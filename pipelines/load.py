@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections import Counter
@@ -34,6 +35,7 @@ class Tally:
 
 def command(cfg: Config) -> None:
     """`make load`: a table of latencies, versions and refusals."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would tell of every request
     asyncio.run(_drive(cfg))
 
 

@@ -144,6 +144,7 @@ def test_callers_of_our_own_print_what_they_got(flying):
         told = flying("load", f"load.url={client.base_url}", "load.seconds=2", "load.callers=4", "load.repeats=0.5")
     head, row = told.splitlines()[-2:]
     assert head.split("  ")[0] == "requests/s"
+    assert "HTTP Request" not in told
     assert int(row.split()[0]) > 10
     assert "200 x " in row
     assert 25 < int(row.split()[5].rstrip("%")) < 60
