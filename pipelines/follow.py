@@ -11,9 +11,8 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from pipelines.resolve import described, meant
+from pipelines.resolve import FLYING, Meant, described, meant
 from pipelines.shared.entry import main
 from pipelines.shared.watch import Watch
 from serving.follower import FIGURES, READY
@@ -35,7 +34,7 @@ class Look:
         self.complaint: str | None = None
         """Why the registry could not be asked last time."""
         self._store: Store | None = None
-        self._known: list[Any] = []
+        self._known: list[Meant] = []
         self._told: tuple[int, str | None] | None = None
         url = os.environ.get(FIGURES)
         self._watch = Watch(url, cfg.serve.canary) if url else None
@@ -45,15 +44,32 @@ class Look:
         try:
             self._store = self._store or Store(self.cfg.root, self.cfg.tracking_uri)
             found = meant(self._store, self.cfg)
-            if found != self._known or not self.path.exists():
-                write_json(self.path, [described(self._store, one) for one in found])
-                self._known = found
+            try:
+                self._write(self._store, found)
+            finally:  # a canary is watched, whatever becomes of others
+                if self._watch:
+                    self._watch(self._store, found)
             self.complaint = None
-            if self._watch:
-                self._watch(self._store, found)
         except Exception as error:  # mlflow has no class of its own for a registry that is away
             self.complaint = str(error).splitlines()[0] if str(error) else type(error).__name__
         self._tell()
+
+    def _write(self, store: Store, found: list[Meant]) -> None:
+        """Write what has changed. What flies beside a champion and cannot be read is left out."""
+        if found == self._known and self.path.exists():
+            return
+        slots = []
+        for one in found:
+            try:
+                slots.append(described(store, one))
+            except Exception as error:
+                if one[1] not in FLYING:
+                    raise
+                print(f"{one[0]} cannot be served: {error}", file=sys.stderr, flush=True)
+        if not slots:
+            raise UserError("nothing that is meant can be read")
+        write_json(self.path, slots)
+        self._known = found
 
     def _tell(self) -> None:
         """Write how it went, at once where that has changed."""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
 
 from pipelines.shared.entry import main
 from sluice.config import Config
@@ -39,11 +39,12 @@ def command(cfg: Config) -> None:
 
 async def _drive(cfg: Config) -> None:
     url, load = cfg.load.url or f"http://127.0.0.1:{cfg.serve.port}", cfg.load
-    limits = httpx.Limits(max_connections=load.callers)
-    async with httpx.AsyncClient(base_url=url, timeout=cfg.serve.timeout_s, limits=limits) as client:
+    each = aiohttp.TCPConnector(limit=load.callers)  # a connection each
+    limit = aiohttp.ClientTimeout(total=cfg.serve.timeout_s)
+    async with aiohttp.ClientSession(url, connector=each, timeout=limit) as client:
         try:
             route, words = await _target(client)
-        except httpx.TransportError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise UserError(
                 f"no service answers at {url}: start it with make serve, or name it: load.url=http://..."
             ) from error
@@ -57,15 +58,16 @@ async def _drive(cfg: Config) -> None:
     print("\n".join(_table(tally, load.seconds)))
 
 
-async def _target(client: httpx.AsyncClient) -> tuple[str, list[str]]:
+async def _target(client: aiohttp.ClientSession) -> tuple[str, list[str]]:
     """What the service's first model is asked, and with which words."""
-    (first, *_) = (await client.get("/v1/models")).json()["data"]
+    async with client.get("/v1/models", raise_for_status=True) as answer:
+        (first, *_) = (await answer.json())["data"]
     return first["routes"][0], WORDS.split()
 
 
 def _texts(words: list[str], number: int, repeats: float) -> Iterator[str]:
-    """What a caller asks: 3 to 40 of the words, or what he has asked before."""
-    draw = random.Random(number)
+    """What a caller asks: 3 to 40 of the words, or what he has asked before; other texts each time this is run."""
+    draw = random.Random(time.time_ns() + number)
     asked: list[str] = []
     while True:
         if not asked or draw.random() >= repeats:
@@ -76,18 +78,20 @@ def _texts(words: list[str], number: int, repeats: float) -> Iterator[str]:
 
 
 async def _call(
-    client: httpx.AsyncClient, route: str, texts: Iterator[str], number: int, until: float, tally: Tally
+    client: aiohttp.ClientSession, route: str, texts: Iterator[str], number: int, until: float, tally: Tally
 ) -> None:
     """One request after the other."""
     while time.perf_counter() < until:
         given, begun = next(texts), time.perf_counter()
         try:
-            answer = await client.post(route, json={"input": given}, headers={"X-Caller": f"caller {number}"})
-        except httpx.TransportError as error:
+            own = {"X-Caller": f"caller {number}"}
+            async with client.post(route, json={"input": given}, headers=own) as answer:
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
             tally.statuses[type(error).__name__] += 1
             continue
         tally.seconds.append(time.perf_counter() - begun)
-        tally.statuses[str(answer.status_code)] += 1
+        tally.statuses[str(answer.status)] += 1
         tally.known += answer.headers.get("X-Cache") == "hit"
         tally.versions[answer.headers.get("X-Model-Version", "-")] += 1
 

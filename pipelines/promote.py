@@ -10,7 +10,7 @@ from pipelines import package
 from pipelines.evaluate import TEST
 from pipelines.shared.entry import REFUSED, main
 from pipelines.shared.session import named, shorten
-from sluice.config import Config, to_yaml
+from sluice.config import Config, load_file, to_yaml
 from sluice.errors import UserError
 from sluice.evaluation.comparison import gather
 from sluice.evaluation.testset import read_testset
@@ -49,13 +49,29 @@ def command(cfg: Config) -> int:
         challenger = find(store, cfg.name, cfg.version or CHALLENGER)
         champion = lookup(store, cfg.name, CHAMPION)
         if champion and champion.number == challenger.number:
-            print(f"{challenger} is the champion already. Next: make serve")
-            return 0
+            return _again(cfg, store, champion)
         return _decide(cfg, store, challenger, champion)
 
 
-def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | None) -> int:
-    print(f"gate: {challenger} against {champion or 'no champion yet'}", flush=True)
+def _again(cfg: Config, store: Store, champion: Version) -> int:
+    """Tell the service other settings. Another engine is measured first: what is let through is what answers."""
+    path = cfg.root / "work" / "serve" / "config.yaml"
+    before = load_file(path).serve if path.exists() else None
+    if before == cfg.serve:
+        print(f"{champion} is the champion already. Next: make serve")
+        return 0
+    if before is None or (before.engine, before.engines) != (cfg.serve.engine, cfg.serve.engines):
+        return _decide(cfg, store, champion, None, again=True)
+    bento = package.build(cfg, store, champion, CHAMPION)
+    write_text(path, to_yaml(cfg))
+    print(f"{champion} is the champion already; the service's settings are new, in Bento {bento}, too")
+    print("Next: start the service again, make serve")
+    return 0
+
+
+def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | None, again: bool = False) -> int:
+    against = "once more, by the engine that is to run it" if again else f"against {champion or 'no champion yet'}"
+    print(f"gate: {challenger} {against}", flush=True)
     evidence = weigh(cfg, store, challenger, champion)
     _check_floors(cfg.gate, evidence)
     judged = verdict(evidence, cfg.gate)
@@ -66,7 +82,8 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
     if not judged.passed and not cfg.force:
         path = _receipt(cfg, store, run, challenger, champion, evidence, judged, "refused", "")
         promotions.end(run, "refused", judged.reasons, checks(judged, markdown=True))
-        print(f"\nrefused: {challenger} stays a challenger. Receipt: {shorten(path)}")
+        stays = "is champion with the settings that it had" if again else "stays a challenger"
+        print(f"\nrefused: {challenger} {stays}. Receipt: {shorten(path)}")
         asked = [f"version={cfg.version}"] if cfg.version else []
         overruling = named(cfg.name, *asked, 'force="why"')
         print(f"Next: improve it, or overrule with make promote{overruling}")

@@ -34,6 +34,7 @@ def describe(store: Store, version: Version, alias: str | None) -> dict[str, Any
     }
 
 
+FLYING = (CANARY, SHADOW)
 Meant = tuple[Version, str | None, str | None]
 """A version, the alias that led to it, and the newest index of it."""
 
@@ -47,14 +48,18 @@ def command(cfg: Config) -> None:
 def meant(store: Store, cfg: Config) -> list[Meant]:
     """What is to be served, as the registry has it now. Cheap enough to ask every second."""
     references = cfg.serve.models or (f"{cfg.name}:{cfg.version}" if cfg.version else cfg.name,)
-    found = [_meant(store, reference) for reference in references]
+    flies = [reference for reference in references if reference.partition("@")[2] in FLYING]
+    found = [_meant(store, reference) for reference in references if reference not in flies]
     champions = {version.name: version for version, alias, _ in found if alias == CHAMPION}
-    return found + [
-        (flying, alias, _index(store, flying))
-        for name, champion in champions.items()
-        for alias in (CANARY, SHADOW)
-        if (flying := lookup(store, name, alias)) and flying != champion
+    # What is named by such an alias stays away as long as nothing has it, unless there is nothing else to serve.
+    asked = [(name, alias) for name in champions for alias in FLYING] + [
+        (name_of(reference), reference.partition("@")[2]) for reference in flies
     ]
+    for name, alias in dict.fromkeys(asked):
+        flying = lookup(store, name, alias)
+        if flying and flying != champions.get(name):
+            found.append((flying, alias, _index(store, flying)))
+    return found or [_meant(store, reference) for reference in references]
 
 
 def described(store: Store, meant: Meant) -> dict[str, Any]:

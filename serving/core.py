@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
 
 from serving import traces
 from serving.cache import Cache, Known
-from serving.metrics import answering, predicted, tokenizing, tokens, waiting
-from serving.refusals import BrokenError, NoIndexError, RefusalError, TooLargeError, UnreadableError
+from serving.metrics import answering, failed, predicted, tokenizing, tokens, waiting
+from serving.refusals import (
+    BrokenError,
+    NoIndexError,
+    OverloadedError,
+    RefusalError,
+    TooLargeError,
+    UnreadableError,
+)
 from serving.rivals import Mirror
 from serving.slot import Slot, SlotDescription
 from serving.streams import Piece, Streams, Token
@@ -27,6 +34,7 @@ from sluice.search.answers import AskOptions, answered, prompt_from
 from sluice.search.searcher import Found, Hit
 from sluice.tasks.encoding import Encoded
 
+T = TypeVar("T")
 SHORT = 20_000
 """Characters that are tokenized on the event loop, in some milliseconds; more go to another thread."""
 
@@ -86,16 +94,27 @@ class Core:
         return await self.answer_from(self.table.asked(request.verb, request.model), request)
 
     async def answer_from(self, slot: Slot, request: Request) -> Answer:
-        """The same from a slot that the codec has found. Where a canary fails, its champion answers."""
+        """The same from a slot that the codec has found."""
+        return await self.spared(slot, lambda one: self._answer(one, request))
+
+    async def spared(self, slot: Slot, work: Callable[[Slot], Awaitable[T]]) -> T:
+        """What a slot answers. Where a canary fails, is overrun, or needs half of the time that there is: its champion.
+
+        A model that writes gets all of the time: half an answer would only have been waited for.
+        """
         champion = self.table.beside(slot, CHAMPION) if slot.description.alias == CANARY else None
         if champion is None:
-            return await self._answer(slot, request)
+            return await work(slot)
         try:
-            return await self._answer(slot, request)
+            async with asyncio.timeout(None if slot.texts.task.writes else self.settings.timeout_s / 2):
+                return await work(slot)
         except Exception as error:
-            if isinstance(error, RefusalError) and not isinstance(error, BrokenError):
+            its_own = not isinstance(error, RefusalError) or isinstance(error, BrokenError | OverloadedError)
+            if not its_own:
                 raise
-            return await self._answer(champion, request)
+            if not isinstance(error, BrokenError):  # which has been counted where it was computed
+                failed(slot.description.id)
+        return await work(champion)
 
     async def _answer(self, slot: Slot, request: Request) -> Answer:
         self._refuse(slot, request.texts)
@@ -114,25 +133,26 @@ class Core:
         outputs = await self._compute(slot, encoded, options)
         results = slot.texts.decode(texts, outputs, options)
         other = self.table.beside(slot, CHAMPION if slot.description.alias == CANARY else SHADOW)
-        if other:
+        if other and (slot.texts.task.comparable or other.description.alias == SHADOW):
             self._mirror.offer(slot, other, texts, options, outputs)
         known = [Known(result, len(one.ids), one.cut) for result, one in zip(results, encoded, strict=True)]
         self.cache.keep(slot, texts, options, known)
         return known
 
     async def _compute(self, slot: Slot, encoded: list[Encoded], options: BaseModel) -> list[Any]:
-        with waiting(slot.description.id, len(encoded)), answering(slot.description.id):
+        with waiting(slot.description.id, len(encoded)), answering(slot.description.id, self.settings.timeout_s):
             return await slot.runner.compute(encoded, options)
 
     async def search(self, request: Request, k: int) -> Answer:
         """The `k` best documents for each text."""
-        return await self._search(self.table.asked("search", request.model), request, k)
+        slot = self.table.asked("search", request.model)
+        return await self.spared(slot, lambda one: self._search(one, request, k))
 
     async def ask(self, request: Request, options: AskOptions) -> Answer:
         """An answer to each text from the documents of an index, by a model that writes."""
         finds = self.table.asked("search", options.search)
         writes = self.table.writing(request.model)
-        _, hits = await self._hits(finds, request, options.passages)
+        _, hits = await self.spared(finds, lambda one: self._hits(one, request, options.passages))
         prompts = [prompt_from(text, own, options.passage_words) for text, own in zip(request.texts, hits, strict=True)]
         written = await self.answer_from(writes, replace(request, texts=[prompt.text for prompt in prompts]))
         results = [
@@ -155,11 +175,12 @@ class Core:
             if isinstance(slot.runner, Streams)
             else _at_once(slot, request, encoded, options)
         )
-        return Stream(slot.description, len(encoded.ids), encoded.cut, _waited_for(slot, pieces))
+        pieces = _waited_for(slot, pieces, self.settings.timeout_s)
+        return Stream(slot.description, len(encoded.ids), encoded.cut, pieces)
 
     def alive(self) -> bool:
-        """Whether every model still answers."""
-        return all(slot.runner.alive() for slot in self.table.slots)
+        """Whether every model still answers that the service cannot do without."""
+        return all(slot.runner.alive() for slot in self.table.slots if not slot.description.flies)
 
     async def _search(self, slot: Slot, request: Request, k: int) -> Answer:
         encoded, hits = await self._hits(slot, request, k)
@@ -218,11 +239,19 @@ def _told(slot: Slot, known: Sequence[Known], repeated: bool = False) -> Answer:
     return Answer(slot.description, slot.texts.task.name, results, tokens, cut, repeated)
 
 
-async def _waited_for(slot: Slot, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-    with waiting(slot.description.id, 1):
+async def _waited_for(slot: Slot, pieces: AsyncGenerator[Piece, None], timeout_s: float) -> AsyncGenerator[Piece, None]:
+    model = slot.description.id
+    with waiting(model, 1):
         async with aclosing(pieces):
-            async for piece in pieces:
-                yield piece
+            with answering(model, timeout_s):  # the deadline ends with the first piece
+                first = await anext(pieces)
+            yield first
+            try:
+                async for piece in pieces:
+                    yield piece
+            except BrokenError:
+                failed(model)
+                raise
 
 
 async def _at_once(slot: Slot, request: Request, encoded: Encoded, options: BaseModel) -> AsyncGenerator[Piece, None]:

@@ -6,7 +6,7 @@ import logging
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 from sluice.errors import UserError
@@ -26,8 +26,8 @@ class Follower:
     It ends when its standard input does: with us, however we end.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = list(command)
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._command, self._environment = list(command), dict(environment)
 
     def begin(self) -> None:
         """Start it, and wait until it has written for the first time. Raises UserError with its complaint."""
@@ -40,7 +40,7 @@ class Follower:
 
     def _start(self) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(self._command, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     def _keep(self, process: subprocess.Popen[str]) -> None:
         while True:

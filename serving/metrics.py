@@ -41,6 +41,8 @@ STAGES = Histogram(
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 BATCHES = Histogram("sluice_batch_texts", "Texts in a batch.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64))
+PASSES = Counter("sluice_passes", "Batches by the number of their texts.", ["model", "texts"])
+PASS_SECONDS = Counter("sluice_pass_seconds", "Seconds of the engine for them.", ["model", "texts"])
 TOKENS = Counter("sluice_tokens", "Tokens read, and tokens written.", ["model", "kind"])
 COMPARED = Counter("sluice_compared_texts", "Texts that a canary or shadow and its champion both answered.", ["model"])
 DISAGREED = Counter("sluice_disagreed_texts", "Those that were answered otherwise, or by how much.", ["model"])
@@ -50,6 +52,8 @@ PROCESS_CPU = Gauge("sluice_process_cpu_seconds", "CPU seconds of all workers so
 PROCESS_MEMORY = Gauge("sluice_process_memory_bytes", "Memory of all workers (PSS).", multiprocess_mode="livesum")
 GPU_MEMORY = Gauge("sluice_gpu_memory_bytes", "GPU memory of all workers.", multiprocess_mode="livesum")
 RESOURCES_S = 2.0
+LATE = 0.9
+"""Share of a request's time after which an end that comes from outside is its deadline, and no caller who leaves."""
 LEFT = 499
 """Status of a request whose caller left before there was an answer."""
 PROTOCOLS = {
@@ -134,14 +138,27 @@ def predicted(model: str, texts: int) -> None:
 
 
 @contextmanager
-def answering(model: str) -> Iterator[None]:
-    """Count what a version computes. Who leaves before is not counted, and who is turned away."""
+def answering(model: str, timeout_s: float) -> Iterator[None]:
+    """Count what a version computes, or fails to in the time that there is.
+
+    Who leaves before is not counted, and who is turned away.
+    """
+    begun = time.perf_counter()
     try:
         yield
     except BrokenError:
-        _answers(model, "failed").inc()
+        failed(model)
+        raise
+    except asyncio.CancelledError:
+        if time.perf_counter() - begun > LATE * timeout_s:
+            failed(model)
         raise
     _answers(model, "answered").inc()
+
+
+def failed(model: str) -> None:
+    """Count a request that came to nothing by a version's fault."""
+    _answers(model, "failed").inc()
 
 
 @cache
@@ -155,11 +172,18 @@ class EngineFigures:
     def __init__(self, model: str) -> None:
         self._queue, self._engine = STAGES.labels(model, "queue"), STAGES.labels(model, "engine")
         self._batches = BATCHES.labels(model)
+        self._model = model
+        self._passes: dict[int, tuple[Counter, Counter]] = {}
 
     def note(self, texts: int, engine_s: float, queue_s: Iterable[float]) -> None:
         """A batch: its texts, the seconds that it took, and those that each of them waited before."""
         self._batches.observe(texts)
         self._engine.observe(engine_s)
+        if texts not in self._passes:
+            self._passes[texts] = PASSES.labels(self._model, texts), PASS_SECONDS.labels(self._model, texts)
+        count, seconds_of = self._passes[texts]
+        count.inc()
+        seconds_of.inc(engine_s)
         for seconds in queue_s:
             self._queue.observe(seconds)
 

@@ -30,6 +30,7 @@ LOOK_S = 0.25
 """How often a worker looks whether the file has changed."""
 DRAIN_S = 30.0
 """Requests that still hold a model by then are not waited for before memory is given back."""
+Stamp = tuple[int, int]
 RETRY_S = 30.0
 """After a version could not be loaded it is tried again: memory may have been short."""
 
@@ -37,11 +38,12 @@ RETRY_S = 30.0
 class Reloader:
     """Keeps a core's table as the file of descriptions says."""
 
-    def __init__(self, path: Path, core: Core, renew: Callable[[], None]) -> None:
+    def __init__(self, path: Path, core: Core, renew: Callable[[], None], seen: Stamp | None = None) -> None:
         self.path, self.core = path, core
         self._renew = renew
         """Makes the routes anew, where the models can do other things than before."""
-        self._seen = _stamp(path)
+        self._seen = seen or stamp(path)
+        """The file as it was when the core was made of it: what has changed since is loaded at once."""
         self._failed_at: float | None = None
         self._loader = ThreadPoolExecutor(1, "loader")
         """One thread for all that is loaded: each more would leave an arena of malloc's with its holes."""
@@ -58,11 +60,11 @@ class Reloader:
         wanted, failures = read_descriptions(path), {}
         needed = firm(wanted)
         try:
-            slots = [Slot.load(one, settings) for one in needed]
+            slots = [_load(one, settings) for one in needed]
         except Exception as error:
             if not _good(path).exists():
                 raise
-            slots = [Slot.load(one, settings) for one in read_descriptions(_good(path))]
+            slots = [_load(one, settings) for one in read_descriptions(_good(path))]
             failures[", ".join(one.id for one in wanted)] = _told(error)
         else:
             for one in wanted:
@@ -77,21 +79,33 @@ class Reloader:
 
     async def begin(self) -> None:
         """Let every model answer once, and remember that they did."""
-        slots = self.core.table.slots
-        needed = firm([slot.description for slot in slots])
-        for slot in list(slots):
+        needed = firm([slot.description for slot in self.core.table.slots])
+        slots = []
+        for slot in self.core.table.slots:
             try:
                 await slot.warm()
+                slots.append(slot)
             except Exception as error:
-                if slot.description in needed:
-                    raise
                 self.core.failures[slot.description.id] = _told(error)
-                slots.remove(slot)
-        if self.core.failures:
+                if slot.description in needed:
+                    slots.append(await self._before(slot.description, error))
+        for model, told in self.core.failures.items():
             self._failed_at = time.monotonic()
-            log.error("%s", self.core.failures)
-        self.core.table = Table(slots, self.core.settings.canary.share)
+            log.error("%s cannot be served: %s", model, told)
+        before, self.core.table = self.core.table, Table(slots, self.core.settings.canary.share)
+        if self.core.table.signature != before.signature:
+            self._renew()
         self._keep()
+
+    async def _before(self, description: SlotDescription, error: Exception) -> Slot:
+        """What worked last in a version's place, for a worker that starts with one that does not."""
+        good = read_descriptions(_good(self.path)) if _good(self.path).exists() else []
+        for one in good:
+            if one.place == description.place and not one.holds_what(description):
+                slot = await asyncio.to_thread(_load, one, self.core.settings)
+                await slot.warm()
+                return slot
+        raise error
 
     async def follow(self) -> None:
         """Look for changes until cancelled."""
@@ -100,14 +114,14 @@ class Reloader:
             due = self._failed_at is not None and time.monotonic() - self._failed_at > RETRY_S
             try:
                 await self._tidy()
-                if _stamp(self.path) != self._seen or due:
+                if stamp(self.path) != self._seen or due:
                     await self.reload()
             except Exception:  # what is served goes on being served, whatever the file says
                 log.exception("%s could not be followed", self.path)
 
     async def reload(self) -> None:
         """Load what is new, then answer from it, all at once."""
-        self._seen, self._failed_at = _stamp(self.path), None
+        self._seen, self._failed_at = stamp(self.path), None
         try:
             descriptions = await asyncio.to_thread(read_descriptions, self.path)
         except UserError as error:
@@ -151,6 +165,8 @@ class Reloader:
             log.error("%s cannot be served: %s", description.id, told)
             self._failed_at = time.monotonic()
             swapped(description.id, "failed")
+            if description.flies:  # the canary before it has been called back: it answers nobody any more
+                return None
             same = (slot for slot in there if slot.description.place == description.place)
             return next(same, None)
         took = time.monotonic() - begun
@@ -182,7 +198,8 @@ def _load(description: SlotDescription, settings: Serve) -> Slot:
     return Slot.load(description, settings)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def stamp(path: Path) -> Stamp | None:
+    """What another file in its place would not have."""
     try:
         found = path.stat()
     except OSError:

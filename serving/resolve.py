@@ -28,6 +28,8 @@ from sluice.tasks.task import Task
 
 SLOTS = "SLUICE_SLOTS"
 CONFIG = "SLUICE_CONFIG"
+REGISTRY = "SLUICE_TRACKING_URI"
+"""Variable by which the process that asks the registry knows where that is."""
 HOME = Path(__file__).resolve().parent.parent
 PROMOTED = Path("mlruns/work/serve/config.yaml")
 NOTHING = "nothing promoted yet: run make train and make promote"
@@ -91,16 +93,20 @@ def _ask_registry(settings: Serve) -> Path:
     from sluice.config import load_file
 
     config = load_file(path)
-    asked = {"name": config.name, "root": config.root, "tracking_uri": config.tracking_uri}
+    asked = {"name": config.name, "root": config.root}
     overrides = [f"{key}={_quote(value)}" for key, value in asked.items()]
+    # The address may hold a password, and everybody may read the arguments of a process.
+    overrides.append(f"tracking_uri={f'${{oc.env:{REGISTRY}}}' if config.tracking_uri else 'null'}")
+    environment = {**os.environ, **({REGISTRY: config.tracking_uri} if config.tracking_uri else {})}
     overrides.append(f"serve.models=[{','.join(map(_quote, settings.models))}]")
     found = _copy(config.root, config.name, settings.models)
     if settings.poll_s is not None:
         overrides += [f"serve.poll_s={settings.poll_s}", f"output={_quote(found)}"]
-        Follower([sys.executable, "-m", "pipelines.follow", *overrides]).begin()
+        overrides += [f"serve.canary.{name}={value}" for name, value in settings.canary]
+        Follower([sys.executable, "-m", "pipelines.follow", *overrides], environment).begin()
         return found
     command = [sys.executable, "-m", "pipelines.resolve", *overrides]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if answer.returncode:
         cause = answer.stderr.strip().removeprefix("error: ")
         raise UserError(cause or f"{' '.join(command)} failed with {answer.returncode}")

@@ -71,11 +71,13 @@ class Mirror:
         newer = _newer(pair.answered, pair.other).description.id
         try:
             theirs = await self._compute(pair.other, pair.other.texts.encode(pair.texts), pair.options)
-            alike = _agreement(pair, theirs)
+            if not pair.answered.texts.task.comparable:
+                return
+            unlike = _unlike(pair, theirs)
         except Exception as error:  # has been counted where it was computed; the caller has his answer
             log.warning("%s could not be compared: %s", newer, type(error).__name__)
             return
-        compared(newer, len(pair.texts), (1 - alike) * len(pair.texts))
+        compared(newer, len(pair.texts), unlike)
 
 
 def _newer(one: Slot, other: Slot) -> Slot:
@@ -83,10 +85,10 @@ def _newer(one: Slot, other: Slot) -> Slot:
     return one if one.description.flies else other
 
 
-def _agreement(pair: _Pair, theirs: list[Any]) -> float:
+def _unlike(pair: _Pair, theirs: list[Any]) -> float:
     ours, task = pair.answered.texts, pair.answered.texts.task
     labels, others = ours.bundle.labels, pair.other.texts.bundle.labels
     if labels == others:
-        return task.agreement(pair.outputs, theirs, labels)
+        return task.unlike(pair.outputs, theirs, labels)
     both = zip(task.predictions(pair.outputs, labels), task.predictions(theirs, others), strict=True)
-    return sum(one == other for one, other in both) / len(theirs)
+    return sum(one != other for one, other in both)

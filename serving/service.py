@@ -47,19 +47,20 @@ class Served:
 
     def __init__(self) -> None:
         from serving.app import build
-        from serving.reloader import Reloader
+        from serving.reloader import Reloader, stamp
 
         process.choose_gpu()
         logs.start(settings.log_requests)
         traces.start(settings.traces)
         path = resolve.slots_path(settings)
+        seen = stamp(path)
         self.core = core = Reloader.open(path, settings)
 
         def renew() -> None:
             front.app = build(core)
 
         renew()
-        self.reloader = Reloader(path, core, renew)
+        self.reloader = Reloader(path, core, renew, seen)
         for slot in core.table.slots:
             log.info("serving %s by %s, bundle %s", slot.description.id, slot.engine, slot.description.digest[:12])
 

@@ -154,9 +154,8 @@ class Slot:
         searcher = Searcher(description.index) if description.index else None
         writer = engine.writer(folder, texts.task)
         if writer:
-            return cls(
-                description, texts, Streams(description.id, texts, writer, settings.max_waiting), engine.name, searcher
-            )
+            streams = Streams(description.id, texts, writer, settings.max_waiting, needed=not description.flies)
+            return cls(description, texts, streams, engine.name, searcher)
         predictor = Predictor(folder, engine)
         batcher = Batcher(description.id, predictor, settings.batch, settings.max_waiting)
         return cls(description, predictor, batcher, engine.name, searcher)

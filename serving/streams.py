@@ -51,10 +51,12 @@ class Piece:
 class Streams:
     """The writer's side of a slot: what `Batcher` is to other engines."""
 
-    def __init__(self, model: str, texts: Texts, writer: Writer, max_waiting: int) -> None:
+    def __init__(self, model: str, texts: Texts, writer: Writer, max_waiting: int, needed: bool = True) -> None:
         assert isinstance(texts.task, Generation)
         self.texts, self.task, self.writer = texts, texts.task, writer
         self.max_waiting = max_waiting
+        self.needed = needed
+        """Whether its worker is of no use without it."""
         self._model, self._figures = model, EngineFigures(model)
         self.waiting = 0
         """Texts that are being written or wait for it."""
@@ -117,9 +119,12 @@ class Streams:
         return self.writer.alive()
 
     def _failed(self) -> None:
-        """One text alone, or the writer as a whole: then this worker ends, and is started again."""
-        log.error("the writer failed")
-        if not self.alive():
+        """One text alone, or the writer as a whole: then this worker ends, and is started again.
+
+        Not for the sake of a canary or shadow: it fails until it is stopped.
+        """
+        log.error("the writer of %s failed", self._model)
+        if self.needed and not self.alive():
             os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -54,7 +54,7 @@ class Table:
         """The slot for a task, the default one unless another is named. Raises ModelNotFoundError."""
         for slot in self.slots:
             if verb in slot.verbs and (model is None or slot.description.answers_to(model)):
-                return self._flown(slot, model)
+                return self._flown(slot, model, verb)
         if model is None:
             raise ModelNotFoundError(f"this service has {self._all()}: none of them can {verb}", "model")
         verbs = self.named(model).verbs
@@ -70,10 +70,15 @@ class Table:
         asked = f"'{self.named(model).description.id}' does not write; " if model else ""
         raise ModelNotFoundError(f"{asked}of the models served here, these write: {told}", "model")
 
-    def _flown(self, slot: Slot, model: str | None) -> Slot:
-        """The slot, or its canary where the request leaves the version open and its caller is among those."""
+    def _flown(self, slot: Slot, model: str | None, verb: str | None = None) -> Slot:
+        """The slot, or its canary where the request leaves the version open and its caller is among those.
+
+        Nobody is sent to a canary to search where that has no index yet.
+        """
         canary = self.beside(slot, CANARY) if model in (None, slot.description.name) else None
         if canary is None or slot.description.alias != CHAMPION or canary.verbs != slot.verbs:
+            return slot
+        if verb == "search" and canary.searcher is None:
             return slot
         return chosen(slot, canary, self.share)
 

@@ -18,6 +18,8 @@ from sluice.inference.settings import Traces
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+UNASKED = frozenset({"/metrics", "/livez", "/readyz", "/healthz"})
+"""What machines ask every few seconds: nobody looks for its traces."""
 _provider: TracerProvider | None = None
 
 
@@ -100,14 +102,14 @@ def _unix_ns(moment: float) -> int:
 
 
 class Traced:
-    """Begins the trace of every HTTP request, or goes on with its caller's."""
+    """Begins the trace of every HTTP request that somebody makes, or goes on with his."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on within its trace."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in UNASKED:
             await self.app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

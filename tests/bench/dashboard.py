@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -127,9 +128,8 @@ def curves(client: httpx.Client, panel: Panel, start: float, end: float) -> dict
     for expression, legend in panel.targets:
         own = {}
         for one in ask(client, "query_range", query=expression, start=start, end=end, step=1)["result"]:
-            name = legend
-            for label in ("model", "route", "stage", "kind", "outcome", "instance"):
-                name = name.replace(f"{{{{{label}}}}}", one["metric"].get(label, ""))
+            told = one["metric"]
+            name = re.sub(r"\{\{(\w+)\}\}", lambda label, told=told: told.get(label[1], ""), legend)
             points = [(at - start, float(value)) for at, value in one["values"] if value != "NaN"]
             if points:
                 own[name.strip()] = points

@@ -144,6 +144,7 @@ def test_callers_of_our_own_print_what_they_got(flying):
         told = flying("load", f"load.url={client.base_url}", "load.seconds=2", "load.callers=4", "load.repeats=0.5")
     head, row = told.splitlines()[-2:]
     assert head.split("  ")[0] == "requests/s"
+    assert "HTTP Request" not in told
     assert int(row.split()[0]) > 10
     assert "200 x " in row
     assert 25 < int(row.split()[5].rstrip("%")) < 60
@@ -212,6 +213,19 @@ def test_a_canary_is_not_stopped_for_another_one_nor_while_somebody_decides(flyi
     assert stop(store, find(store, "demo", 1), ["too slow"]) is None
     assert stop(store, meant, ["too slow"]) == meant
     assert stop(store, meant, ["too slow"]) is None
+
+
+def test_an_alias_that_leads_nowhere_keeps_nothing_else_from_being_served(flying):
+    def served(*models):
+        told = flying("resolve", f"serve.models=[{','.join(models)}]").splitlines()[-1]
+        return [(slot["version"], slot["alias"]) for slot in json.loads(told)]
+
+    assert served("demo", "demo@canary") == [(1, "champion")]
+    assert "the registry has no demo@canary" in flying("resolve", "serve.models=[demo@canary]", code=2)
+    flying("canary", "version=2")
+    assert served("demo", "demo@canary") == [(1, "champion"), (2, "canary")]
+    assert served("demo@canary") == [(2, "canary")]
+    flying("canary", "stop=true")
 
 
 def test_a_canary_that_is_promoted_is_the_champion_and_no_canary_any_more(flying):

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sluice.config import load_file
 from sluice.inference.bundle import Bundle
 from sluice.registry.store import Store
 from sluice.registry.versions import find, intact
@@ -48,7 +49,7 @@ def test_a_first_promotion_needs_no_champion(house):
 
 
 def test_promoting_the_champion_again_changes_nothing(house):
-    assert "demo:1 is the champion already" in house("promote", "version=1")
+    assert "demo:1 is the champion already. Next: make serve" in house("promote", "version=1")
 
 
 def test_a_worse_challenger_is_refused_with_reasons(house):
@@ -245,6 +246,20 @@ def test_mlflow_models_serve_gives_the_same_answers(house, tmp_path):
     theirs = told.json()["predictions"]
     assert [one["label"] for one in theirs] == [one["label"] for one in answer["results"]]
     assert [one["score"] for one in theirs] == pytest.approx([one["score"] for one in answer["results"]], abs=1e-5)
+
+
+def test_other_settings_of_the_service_need_no_other_version(house):
+    written = house.root / "work" / "serve" / "config.yaml"
+    told = house("promote", "version=1", "serve.workers=1", "serve.traces.share=0.5")
+    assert "the service's settings are new, in Bento demo:v1, too" in told
+    assert load_file(written).serve.traces.share == 0.5
+    told = house("promote", "version=1", "serve/engine=torch", "gate.floors={accuracy: 1.01}", code=1)
+    assert "refused: demo:1 is champion with the settings that it had" in told
+    assert load_file(written).serve.engine.kind == "fastest"
+    assert "gate: demo:1 once more" in house("promote", "version=1", "serve/engine=torch")
+    assert load_file(written).serve.engine.kind == "torch"
+    assert "demo:1 is the champion" in house("promote", "version=1")
+    assert "has had no champion before demo:1" in house("rollback", code=2)
 
 
 @contextmanager

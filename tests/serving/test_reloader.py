@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from serving.core import Core, Request
-from serving.reloader import Reloader
-from serving.slot import SlotDescription, write_descriptions
+from serving.reloader import Reloader, stamp
+from serving.slot import Slot, SlotDescription, write_descriptions
 from sluice.files import link_tree
 from sluice.inference.bundle import bundle_digest
 from sluice.inference.engines.torch import TorchEngine
@@ -156,6 +156,50 @@ def test_a_service_starts_without_a_canary_that_cannot_be_loaded(description: Sl
     (tmp_path / "slots.good.json").unlink()
     with pytest.raises(Exception, match="header"):  # alone it flies beside nobody
         Reloader.open(path, SETTINGS)
+
+
+def test_what_comes_while_a_worker_loads_is_not_lost(description: SlotDescription, tmp_path: Path) -> None:
+    path = tmp_path / "slots.json"
+    write_descriptions(path, [description])
+
+    async def session() -> None:
+        seen = stamp(path)
+        core = Reloader.open(path, SETTINGS)
+        write_descriptions(path, [other(description, version=8)])
+        reloader = Reloader(path, core, lambda: None, seen)
+        following = asyncio.create_task(reloader.follow())
+        for _ in range(200):
+            if versions(core) == ["apidocs:8"]:
+                break
+            await asyncio.sleep(0.05)
+        following.cancel()
+        assert versions(core) == ["apidocs:8"]
+
+    asyncio.run(session())
+
+
+def test_a_worker_that_starts_answers_from_what_worked_last_where_the_new_one_cannot_answer(
+    description: SlotDescription, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, warm = tmp_path / "slots.json", Slot.warm
+    changed = other(description, version=9, digest="0" * 64)
+    write_descriptions(path, [description])
+
+    async def test(core: Core, reloader: Reloader, renewed: list[str]) -> None:
+        assert versions(core) == ["apidocs:7"]
+
+    async def cold(self: Slot) -> None:
+        if self.description.version == 8:
+            raise ArithmeticError("the model's outputs are not finite")
+        await warm(self)
+
+    follow(path, test)
+    monkeypatch.setattr(Slot, "warm", cold)
+    write_descriptions(path, [other(description, version=8)])
+    follow(path, test)
+    # Nor is a bundle served whose files were changed.
+    write_descriptions(path, [changed])
+    follow(path, test)
 
 
 def in_use() -> int:

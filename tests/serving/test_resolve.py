@@ -13,6 +13,7 @@ import pytest
 from serving import resolve
 from serving.follower import READY
 from serving.slot import SlotDescription, read_descriptions, write_descriptions
+from sluice.config import load_file, to_yaml
 from sluice.errors import UserError
 from tests.serving.live import ROOT
 
@@ -68,6 +69,9 @@ def test_a_canary_that_is_not_what_was_promoted_keeps_no_service_from_starting(
 
 
 ASKED = ["name='apidocs'", "root='mlruns'", "tracking_uri=null", "serve.models=[]"]
+BOUNDS = [
+    "share=0.1", "window_s=60.0", "min_answers=50", "max_failed=0.01", "max_slower=1.5", "max_disagreement=0.2"
+]  # fmt: skip
 
 
 def test_the_registry_is_followed_and_what_is_written_handed_over(
@@ -86,7 +90,8 @@ def test_the_registry_is_followed_and_what_is_written_handed_over(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(empty), str(ROOT / "src"), str(ROOT)])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "apidocs:7"
-    assert (empty / "asked").read_text().splitlines() == [*ASKED, "serve.poll_s=2.0", f"output='{found}'"]
+    told = [*ASKED, "serve.poll_s=2.0", f"output='{found}'", *(f"serve.canary.{one}" for one in BOUNDS)]
+    assert (empty / "asked").read_text().splitlines() == told
     for _ in range(100):  # it ends with who started it
         if (empty / "ended").exists():
             break
@@ -105,6 +110,20 @@ def test_a_registry_that_is_not_followed_is_asked_once(
     found = Path(os.environ[resolve.SLOTS])
     assert found == empty / "mlruns/work/serve/apidocs.json"
     assert read_descriptions(found) == [description]
+
+
+def test_a_password_of_the_registry_stands_in_no_argument(
+    empty: Path, config_file: Path, description: SlotDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_file(config_file).model_copy(update={"tracking_uri": "http://me:secret@host:5000"})
+    (empty / "config.yaml").write_text(to_yaml(config))
+    monkeypatch.setenv(resolve.CONFIG, str(empty / "config.yaml"))
+    once = resolve.settings().model_copy(update={"poll_s": None})
+    lines = f"import os\nassert os.environ['{resolve.REGISTRY}'].startswith('http://me:secret')\n"
+    stand_in(empty, f"{lines}print('[' + {description.model_dump_json()!r} + ']')", "resolve")
+    assert resolve.hand_over(once) == [description]
+    assert "secret" not in (empty / "asked").read_text()
+    assert f"tracking_uri=${{oc.env:{resolve.REGISTRY}}}" in (empty / "asked").read_text()
 
 
 def test_two_services_do_not_write_each_other_s_file(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
@@ -18,15 +20,23 @@ from pipelines.shared import watch
 from serving.batcher import Batcher
 from serving.callers import CALLER, Caller
 from serving.core import Core, Request
+from serving.refusals import BrokenError
 from serving.rivals import WAITING
 from serving.slot import Slot, SlotDescription, write_descriptions
+from serving.streams import Streams
 from serving.table import Table
 from sluice.flight import Canary, Counts, objections
+from sluice.inference.engine import Step
 from sluice.inference.engines.torch import TorchEngine
-from sluice.inference.predictor import Predictor
+from sluice.inference.predictor import Predictor, Texts
 from sluice.inference.settings import Serve
+from sluice.tasks.chat import Chat
+from sluice.tasks.embedding import Embedding
 from sluice.tasks.encoding import Encoded
+from sluice.tasks.regression import Regression
 from tests.serving.live import start
+
+HANGING_S = 1.0
 
 
 def other(description: SlotDescription, version: int, alias: str | None) -> SlotDescription:
@@ -44,6 +54,23 @@ class Failing(Predictor):
         raise RuntimeError("no such operation")
 
 
+class Hanging(Predictor):
+    """An engine that takes far too long."""
+
+    def compute(self, encoded: Sequence[Encoded], options: BaseModel | None = None) -> list[Any]:
+        time.sleep(HANGING_S)
+        return super().compute(encoded, options)
+
+
+class Unreadable(Predictor):
+    """A model whose outputs nobody can read."""
+
+    def decode(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], options: BaseModel | None = None
+    ) -> list[BaseModel]:
+        raise KeyError("no such label")
+
+
 class Wrong(Predictor):
     """A model that has every label the wrong way round."""
 
@@ -51,9 +78,9 @@ class Wrong(Predictor):
         return [-one for one in super().compute(encoded, options)]
 
 
-def slot(description: SlotDescription, kind: type[Predictor] = Predictor) -> Slot:
+def slot(description: SlotDescription, kind: type[Predictor] = Predictor, waiting: int = 512) -> Slot:
     predictor = kind(description.folder, TorchEngine(threads=1))
-    return Slot(description, predictor, Batcher(description.id, predictor, 8, 512), "torch")
+    return Slot(description, predictor, Batcher(description.id, predictor, 8, waiting), "torch")
 
 
 def settings(share: float = 0.3) -> Serve:
@@ -98,6 +125,50 @@ def test_a_canary_that_fails_costs_no_caller_his_answer(description: SlotDescrip
         assert figure("sluice_answers_total", model="apidocs:28", outcome="failed") == 1
 
     asyncio.run(session())
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "waiting"), [(Hanging, 128, 512), (Unreadable, 129, 512), (Hanging, 130, 0)]
+)
+def test_a_canary_that_is_late_overrun_or_unreadable_costs_nobody_his_answer_and_is_counted(
+    description: SlotDescription, kind: type[Predictor], version: int, waiting: int
+) -> None:
+    canary = slot(other(description, version, "canary"), kind, waiting)
+    both = Core(Table([slot(description), canary], 1.0), settings(1.0).model_copy(update={"timeout_s": 0.6}))
+
+    async def session() -> None:
+        asked = [both.answer(Request("classify", [f"open file {number}"] * 9)) for number in range(2)]
+        answers = await asyncio.gather(*asked)
+        assert {answer.slot.id for answer in answers} == {"apidocs:7"}
+        assert figure("sluice_answers_total", model=f"apidocs:{version}", outcome="failed") == 2
+        await asyncio.sleep(HANGING_S)  # its engine ends with what it is at
+
+    asyncio.run(session())
+
+
+def test_a_deadline_that_passes_is_a_failure_and_a_caller_who_leaves_is_none(description: SlotDescription) -> None:
+    alone = Core(
+        Table([slot(other(description, 138, "champion"), Hanging)], 0), settings().model_copy(update={"timeout_s": 0.3})
+    )
+
+    async def session() -> None:
+        for seconds in (0.05, 0.29):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await alone.answer(Request("classify", [f"open {seconds}"]))
+        assert figure("sluice_answers_total", model="apidocs:138", outcome="failed") == 1
+        await asyncio.sleep(HANGING_S)
+
+    asyncio.run(session())
+
+
+def test_versions_of_numbers_are_unlike_by_their_share_and_of_vectors_not_at_all() -> None:
+    ours, theirs = [np.array([70.0]), np.array([-2.0])], [np.array([70.5]), np.array([2.0])]
+    assert Regression().unlike(ours, theirs, []) == pytest.approx(0.5 / 140.5 + 1.0)
+    assert Regression().unlike([np.array([0.0])], [np.array([0.0])], []) == 0
+    assert Regression().comparable
+    assert not Embedding().comparable
+    assert not Chat().comparable
 
 
 @pytest.mark.parametrize(("kind", "disagreed"), [(Predictor, 0), (Wrong, 5)])
@@ -176,8 +247,51 @@ def test_callers_are_told_apart_and_figures_are_read_back(
         time.sleep(0.1)
     assert canary.answered == canary.compared == 3 * share
     assert champion.answered >= 300 - 3 * share
-    assert canary.seconds > 0
+    warmed = 2  # once in each worker
+    assert sum(size * one.count for size, one in canary.passes.items()) == 3 * share + warmed
+    assert sum(one.seconds for one in canary.passes.values()) > 0
     assert not objections(canary, champion, Canary(max_slower=100))
     assert objections(canary, champion, Canary(max_slower=0.01, min_answers=3))
     write_descriptions(tmp_path / "slots.json", [description])
     assert server.stop() == 0
+
+
+class Dead:
+    """A runner that works no more."""
+
+    def alive(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("alias", "alive"), [("champion", False), ("canary", True), ("shadow", True)])
+def test_a_service_is_alive_without_what_flies_beside_its_champion(
+    description: SlotDescription, alias: str, alive: bool
+) -> None:
+    dead = Slot(other(description, 148, alias), Predictor(description.folder, TorchEngine()), Dead(), "dead")  # type: ignore[arg-type]
+    assert core(slot(other(description, 149, "champion")), dead).alive() is alive
+
+
+@pytest.mark.parametrize(("needed", "ended"), [(True, [signal.SIGTERM]), (False, [])])
+def test_a_dead_writer_ends_a_worker_that_is_of_no_use_without_it(
+    chat_bundle: Path, monkeypatch: pytest.MonkeyPatch, needed: bool, ended: list[int]
+) -> None:
+    found: list[int] = []
+    monkeypatch.setattr("serving.streams.os.kill", lambda process, number: found.append(number))
+
+    class Broken(Dead):
+        def start(self, ids: Any, wish: Any, emit: Callable[[Step], None]) -> Callable[[], None]:
+            emit(Step(error="out of memory"))
+            return lambda: None
+
+        def end(self) -> None:
+            pass
+
+    texts = Texts(chat_bundle)
+    streams = Streams("apichat:1", texts, Broken(), 8, needed)
+
+    async def session() -> None:
+        with pytest.raises(BrokenError):
+            await streams.compute(texts.encode(["open a file"]), texts.task.Options())
+
+    asyncio.run(session())
+    assert found == ended

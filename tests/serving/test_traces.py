@@ -58,6 +58,7 @@ def test_where_the_time_of_a_request_went(
         client.post("/v1/classify", json={"input": "zanzibar"}, headers={"traceparent": UNWANTED})
         client.get("/v1/classify", params={"input": "zanzibar"}, headers={"X-Request-Id": "order-66"})
         client.post("/v1/classify", json={"input": ""})
+        client.get("/readyz")
         with client.stream("POST", "/v1/chat/completions", json=said("zanzibar", stream=True)) as answer:
             assert "data: [DONE]" in list(answer.iter_lines())
     over_grpc(port)
@@ -83,6 +84,7 @@ def test_where_the_time_of_a_request_went(
     asked = spans[by_request["order-66"]["trace"]]
     assert asked[0].attributes["sluice.request"] == "order-66"
     roots = {own[0].name: own for own in spans.values()}
+    assert "/readyz" not in roots
     assert [span.name for span in roots["/v1/chat/completions"]][1:] == ["tokenize", "queue", "engine"]
     assert roots["/v1/chat/completions"][-1].attributes["tokens"] == 8
     assert "engine" in [span.name for span in roots["grpc:ModelInfer"]]

@@ -48,7 +48,16 @@ def add_completions(routes: APIRouter, core: Core) -> None:
 async def _respond(
     core: Core, slot: Slot, shape: Shape, texts: Sequence[str], body: Writing, logprobs: bool
 ) -> Response:
-    """All answers to all texts, numbered through; a stream begins once the first of them has."""
+    """All answers to all texts, numbered through; a stream begins once the first of them has.
+
+    Until then, and where all is sent at once until the end, the champion spares callers a canary that fails.
+    """
+    return await core.spared(slot, lambda one: _written(core, one, shape, texts, body, logprobs))
+
+
+async def _written(
+    core: Core, slot: Slot, shape: Shape, texts: Sequence[str], body: Writing, logprobs: bool
+) -> Response:
     head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": slot.description.id}
     answers, most = len(texts) * body.n, core.settings.max_texts
     if answers > most:

@@ -21,8 +21,8 @@ Logged = Literal["none", "failed", "all"]
 class Load(Part):
     """Callers that `make load` lets loose on a running service."""
 
-    url: str | None = None
-    """Where the service is; none is the port that is configured, on this machine."""
+    url: str | None = Field(None, pattern=r"^https?://[^/?#]+/?$")
+    """Where the service is, without a path; none is the port that is configured, on this machine."""
     callers: int = Field(8, ge=1, le=1000)
     """Callers, each of whom asks again as soon as he has his answer."""
     seconds: float = Field(10.0, gt=0, le=3600)

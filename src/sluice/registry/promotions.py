@@ -101,7 +101,7 @@ def previous(store: Store, name: str) -> int | None:
             continue
         if decision.action == "rollback" and decision.target in stack:
             del stack[stack.index(decision.target) + 1 :]
-        else:
+        elif not stack or stack[-1] != decision.target:  # a champion may be measured again, for another engine
             stack.append(decision.target)
     return stack[-2] if len(stack) > 1 else None
 

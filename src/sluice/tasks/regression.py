@@ -127,6 +127,11 @@ class Regression(Task):
         one, other = (np.array(self.predictions(some, labels)) for some in (ours, theirs))
         return float(1 - np.abs(one - other).mean() / (other.std() or 1.0))
 
+    def unlike(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
+        """The sum of differences, each as a share of both numbers together: single answers have no deviation."""
+        pairs = zip(self.predictions(ours, labels), self.predictions(theirs, labels), strict=True)
+        return sum(abs(one - other) / ((abs(one) + abs(other)) or 1.0) for one, other in pairs)
+
     def metrics(self, outputs: Outputs, labels: Sequence[str], references: Answers) -> dict[str, float]:
         """R2, correlations and errors."""
         from sluice.metrics.regression import Errors

@@ -255,6 +255,15 @@ class Task(Part, ABC):
         pairs = zip(self.predictions(ours, labels), self.predictions(theirs, labels), strict=True)
         return sum(one == other for one, other in pairs) / len(ours)
 
+    @property
+    def comparable(self) -> bool:
+        """Whether two versions' answers can be held against each other: not where they write, each in its own words."""
+        return not self.writes
+
+    def unlike(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
+        """How many of these answers two versions give otherwise, where `comparable`."""
+        return (1 - self.agreement(ours, theirs, labels)) * len(ours)
+
     def probabilities(self, outputs: Outputs) -> npt.NDArray[np.float64] | None:
         """How probable each label is, shape (rows, labels); None where an answer is no choice among labels."""
         return None

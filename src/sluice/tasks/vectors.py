@@ -62,6 +62,11 @@ class Vectors(Task):
         """The vectors, shape (batch, dimensions)."""
         return self.vectors(model, batch)
 
+    @property
+    def comparable(self) -> bool:
+        """No: each version has a space of its own."""
+        return False
+
     def agreement(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
         """The mean cosine of each input's two vectors."""
         import numpy as np
