@@ -55,18 +55,33 @@ def command(cfg: Config) -> int:
 
 def _again(cfg: Config, store: Store, champion: Version) -> int:
     """Tell the service other settings. Another engine is measured first: what is let through is what answers."""
-    path = cfg.root / "work" / "serve" / "config.yaml"
-    before = load_file(path).serve if path.exists() else None
-    if before == cfg.serve:
+    before = _served(cfg)
+    if before and before.name == cfg.name and before.serve == cfg.serve:
         print(f"{champion} is the champion already. Next: make serve")
         return 0
-    if before is None or (before.engine, before.engines) != (cfg.serve.engine, cfg.serve.engines):
+    if before is None or before.name != cfg.name or before.serve.engine_of(cfg.name) != cfg.serve.engine_of(cfg.name):
         return _decide(cfg, store, champion, None, again=True)
     bento = package.build(cfg, store, champion, CHAMPION)
-    write_text(path, to_yaml(cfg))
+    _tell_service(cfg)
     print(f"{champion} is the champion already; the service's settings are new, in Bento {bento}, too")
     print("Next: start the service again, make serve")
     return 0
+
+
+def _served(cfg: Config) -> Config | None:
+    """What the service was told last; None where nothing was promoted here."""
+    path = cfg.root / "work" / "serve" / "config.yaml"
+    return load_file(path) if path.exists() else None
+
+
+def _tell_service(cfg: Config) -> None:
+    """Write what the service reads, and say which of its settings are others than before."""
+    if before := _served(cfg):
+        names = type(cfg.serve).model_fields
+        changed = [f"serve.{name}" for name in names if getattr(before.serve, name) != getattr(cfg.serve, name)]
+        if changed:
+            print(f"the service's settings change from those of before: {', '.join(changed)}")
+    write_text(cfg.root / "work" / "serve" / "config.yaml", to_yaml(cfg))
 
 
 def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | None, again: bool = False) -> int:
@@ -89,7 +104,7 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
         print(f"Next: improve it, or overrule with make promote{overruling}")
         return REFUSED
     bento = package.build(cfg, store, challenger, CHAMPION)
-    write_text(cfg.root / "work" / "serve" / "config.yaml", to_yaml(cfg))
+    _tell_service(cfg)
     move_alias(store, cfg.name, CHAMPION, challenger.number)
     for alias in (CANARY, SHADOW):
         if (flying := lookup(store, cfg.name, alias)) and flying.number == challenger.number:
@@ -121,7 +136,7 @@ def weigh(cfg: Config, store: Store, challenger: Version, champion: Version | No
         intact(store, challenger),
         intact(store, champion) if champion else None,
         read_testset(run_file(store, challenger.run_id, TEST)),
-        engine=cfg.serve.engine,
+        engine=cfg.serve.engine_of(cfg.name),
         settings=cfg.evaluate,
         rules=cfg.gate,
         seed=cfg.seed,
