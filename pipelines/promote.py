@@ -10,11 +10,12 @@ from pipelines import package
 from pipelines.evaluate import TEST
 from pipelines.shared.entry import REFUSED, main
 from pipelines.shared.session import named, shorten
-from sluice.config import Config, load_file, to_yaml
+from pipelines.shared.told import tell, told
+from sluice.config import Config
 from sluice.errors import UserError
 from sluice.evaluation.comparison import gather
 from sluice.evaluation.testset import read_testset
-from sluice.files import folder_digest, write_text
+from sluice.files import folder_digest
 from sluice.gate import Evidence, Gate, Verdict, verdict
 from sluice.inference.bundle import Bundle
 from sluice.metrics.selective import FIGURES
@@ -44,8 +45,8 @@ def command(cfg: Config) -> int:
     """`make promote`."""
     workspace, store = Workspace(cfg.root / "work"), Store(cfg.root, cfg.tracking_uri)
     with workspace.turn("promote", "another promotion or rollback is at work; waiting for it"):
-        for told in promotions.settle(store, cfg.name):
-            print(told)
+        for line in promotions.settle(store, cfg.name):
+            print(line)
         challenger = find(store, cfg.name, cfg.version or CHALLENGER)
         champion = lookup(store, cfg.name, CHAMPION)
         if champion and champion.number == challenger.number:
@@ -55,33 +56,17 @@ def command(cfg: Config) -> int:
 
 def _again(cfg: Config, store: Store, champion: Version) -> int:
     """Tell the service other settings. Another engine is measured first: what is let through is what answers."""
-    before = _served(cfg)
+    before = told(cfg)
     if before and before.name == cfg.name and before.serve == cfg.serve:
         print(f"{champion} is the champion already. Next: make serve")
         return 0
     if before is None or before.name != cfg.name or before.serve.engine_of(cfg.name) != cfg.serve.engine_of(cfg.name):
         return _decide(cfg, store, champion, None, again=True)
     bento = package.build(cfg, store, champion, CHAMPION)
-    _tell_service(cfg)
+    tell(cfg)
     print(f"{champion} is the champion already; the service's settings are new, in Bento {bento}, too")
     print("Next: start the service again, make serve")
     return 0
-
-
-def _served(cfg: Config) -> Config | None:
-    """What the service was told last; None where nothing was promoted here."""
-    path = cfg.root / "work" / "serve" / "config.yaml"
-    return load_file(path) if path.exists() else None
-
-
-def _tell_service(cfg: Config) -> None:
-    """Write what the service reads, and say which of its settings are others than before."""
-    if before := _served(cfg):
-        names = type(cfg.serve).model_fields
-        changed = [f"serve.{name}" for name in names if getattr(before.serve, name) != getattr(cfg.serve, name)]
-        if changed:
-            print(f"the service's settings change from those of before: {', '.join(changed)}")
-    write_text(cfg.root / "work" / "serve" / "config.yaml", to_yaml(cfg))
 
 
 def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | None, again: bool = False) -> int:
@@ -104,7 +89,7 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
         print(f"Next: improve it, or overrule with make promote{overruling}")
         return REFUSED
     bento = package.build(cfg, store, challenger, CHAMPION)
-    _tell_service(cfg)
+    tell(cfg)
     move_alias(store, cfg.name, CHAMPION, challenger.number)
     for alias in (CANARY, SHADOW):
         if (flying := lookup(store, cfg.name, alias)) and flying.number == challenger.number:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pipelines.shared.session import named
-from sluice.config import Config, load_file
+from pipelines.shared.told import told
+from sluice.config import Config
 from sluice.errors import UserError
 from sluice.registry import promotions
 from sluice.registry.promotions import Action
@@ -51,8 +52,7 @@ def _stop(store: Store, name: str, alias: Action, number: int | None, reasons: l
 
 
 def _tell(cfg: Config, version: Version, champion: Version, alias: str) -> None:
-    told = cfg.root / "work" / "serve" / "config.yaml"
-    rules = (load_file(told) if told.exists() else cfg).serve.canary  # the service's own, not this command's
+    rules = (told(cfg) or cfg).serve.canary  # the service's own, not this command's
     print(f"{version} flies beside {champion} as {alias}: a running service has it within seconds")
     if alias == CANARY:
         slower, others = f"{rules.max_slower:g} times the time", f"{rules.max_disagreement:.0%} other answers"
