@@ -10,11 +10,12 @@ from pipelines import package
 from pipelines.evaluate import TEST
 from pipelines.shared.entry import REFUSED, main
 from pipelines.shared.session import named, shorten
-from sluice.config import Config, load_file, to_yaml
+from pipelines.shared.told import tell, told
+from sluice.config import Config
 from sluice.errors import UserError
 from sluice.evaluation.comparison import gather
 from sluice.evaluation.testset import read_testset
-from sluice.files import folder_digest, write_text
+from sluice.files import folder_digest
 from sluice.gate import Evidence, Gate, Verdict, verdict
 from sluice.inference.bundle import Bundle
 from sluice.metrics.selective import FIGURES
@@ -44,8 +45,8 @@ def command(cfg: Config) -> int:
     """`make promote`."""
     workspace, store = Workspace(cfg.root / "work"), Store(cfg.root, cfg.tracking_uri)
     with workspace.turn("promote", "another promotion or rollback is at work; waiting for it"):
-        for told in promotions.settle(store, cfg.name):
-            print(told)
+        for line in promotions.settle(store, cfg.name):
+            print(line)
         challenger = find(store, cfg.name, cfg.version or CHALLENGER)
         champion = lookup(store, cfg.name, CHAMPION)
         if champion and champion.number == challenger.number:
@@ -55,15 +56,14 @@ def command(cfg: Config) -> int:
 
 def _again(cfg: Config, store: Store, champion: Version) -> int:
     """Tell the service other settings. Another engine is measured first: what is let through is what answers."""
-    path = cfg.root / "work" / "serve" / "config.yaml"
-    before = load_file(path).serve if path.exists() else None
-    if before == cfg.serve:
+    before = told(cfg)
+    if before and before.name == cfg.name and before.serve == cfg.serve:
         print(f"{champion} is the champion already. Next: make serve")
         return 0
-    if before is None or (before.engine, before.engines) != (cfg.serve.engine, cfg.serve.engines):
+    if before is None or before.name != cfg.name or before.serve.engine_of(cfg.name) != cfg.serve.engine_of(cfg.name):
         return _decide(cfg, store, champion, None, again=True)
     bento = package.build(cfg, store, champion, CHAMPION)
-    write_text(path, to_yaml(cfg))
+    tell(cfg)
     print(f"{champion} is the champion already; the service's settings are new, in Bento {bento}, too")
     print("Next: start the service again, make serve")
     return 0
@@ -89,7 +89,7 @@ def _decide(cfg: Config, store: Store, challenger: Version, champion: Version | 
         print(f"Next: improve it, or overrule with make promote{overruling}")
         return REFUSED
     bento = package.build(cfg, store, challenger, CHAMPION)
-    write_text(cfg.root / "work" / "serve" / "config.yaml", to_yaml(cfg))
+    tell(cfg)
     move_alias(store, cfg.name, CHAMPION, challenger.number)
     for alias in (CANARY, SHADOW):
         if (flying := lookup(store, cfg.name, alias)) and flying.number == challenger.number:
@@ -121,7 +121,7 @@ def weigh(cfg: Config, store: Store, challenger: Version, champion: Version | No
         intact(store, challenger),
         intact(store, champion) if champion else None,
         read_testset(run_file(store, challenger.run_id, TEST)),
-        engine=cfg.serve.engine,
+        engine=cfg.serve.engine_of(cfg.name),
         settings=cfg.evaluate,
         rules=cfg.gate,
         seed=cfg.seed,

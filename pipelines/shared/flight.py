@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.shared.session import named
+from pipelines.shared.told import told
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.registry import promotions
@@ -51,7 +52,7 @@ def _stop(store: Store, name: str, alias: Action, number: int | None, reasons: l
 
 
 def _tell(cfg: Config, version: Version, champion: Version, alias: str) -> None:
-    rules = cfg.serve.canary
+    rules = (told(cfg) or cfg).serve.canary  # the service's own, not this command's
     print(f"{version} flies beside {champion} as {alias}: a running service has it within seconds")
     if alias == CANARY:
         slower, others = f"{rules.max_slower:g} times the time", f"{rules.max_disagreement:.0%} other answers"

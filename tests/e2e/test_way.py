@@ -252,6 +252,7 @@ def test_other_settings_of_the_service_need_no_other_version(house):
     written = house.root / "work" / "serve" / "config.yaml"
     told = house("promote", "version=1", "serve.workers=1", "serve.traces.share=0.5")
     assert "the service's settings are new, in Bento demo:v1, too" in told
+    assert "settings change from those of before: serve.workers, serve.traces" in told
     assert load_file(written).serve.traces.share == 0.5
     told = house("promote", "version=1", "serve/engine=torch", "gate.floors={accuracy: 1.01}", code=1)
     assert "refused: demo:1 is champion with the settings that it had" in told
