@@ -5,13 +5,20 @@ from pathlib import Path
 from sluice.inference.bundle import Bundle, Lineage
 from sluice.models.spec import ModelSpec
 from sluice.tasks.task import Columns, Task
+from sluice.training.distillation import Teacher
 from sluice.training.fit import Fitted, fit
 from sluice.training.rows import Rows
 from sluice.training.settings import Train
 
 
 def learn(
-    task: Task, spec: ModelSpec, rows: Columns, validation: Columns, folder: Path, **settings: object
+    task: Task,
+    spec: ModelSpec,
+    rows: Columns,
+    validation: Columns,
+    folder: Path,
+    teacher: Teacher | None = None,
+    **settings: object,
 ) -> tuple[Fitted, Path]:
     """What was learnt, and the bundle of it in `folder`."""
     from transformers import set_seed
@@ -26,6 +33,7 @@ def learn(
     fitted = fit(
         model, tokenizer, task, known, unseen, labels, Train.model_validate(settings),
         seed=0, folder=folder / "checkpoints", checkpoint=None, log=lambda values, step: None,
+        teacher=teacher,
     )  # fmt: skip
     bundle = folder / "bundle"
     task.finish(fitted.model)

@@ -66,7 +66,7 @@ def layer_stack(model: PreTrainedModel) -> str:
     stacks = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == total and total > 1
+        if isinstance(module, torch.nn.ModuleList) and len(module) == total
     ]
     if len(stacks) != 1:
         raise UserError(f"{type(model).__name__} has {len(stacks)} stacks of {total} layers, expected one to take from")
