@@ -148,7 +148,7 @@ def test_a_canary_that_is_late_overrun_or_unreadable_costs_nobody_his_answer_and
 
 def test_a_deadline_that_passes_is_a_failure_and_a_caller_who_leaves_is_none(description: SlotDescription) -> None:
     alone = Core(
-        Table([slot(other(description, 138, "champion"), Hanging)], 0), settings().model_copy(update={"timeout_s": 0.3})
+        Table([slot(other(description, 138, "champion"), Hanging)], 0), settings().model_copy(update={"timeout_s": 1.0})
     )
 
     async def session() -> None:
