@@ -168,7 +168,7 @@ def stopped(house):
 def test_a_shadow_promotion_and_rollback_under_load_lose_no_request(flying):
     with (
         serving(flying, configuration(flying), "serving.service:Sluice") as client,
-        callers(str(client.base_url)) as all_,
+        callers(str(client.base_url)) as given,
     ):
         flying("shadow", "version=2")
         until(lambda: all(ready(client)["models"] == ["demo:1", "demo:2"] for _ in range(8)))
