@@ -54,7 +54,7 @@ def _changed(value: object) -> list[object]:
             fewer,
             {"x": TorchEngine()},
         ]
-    return [0.5, 1, 7, "x", "csv", Path("x"), {"accuracy": 0.5}, {"rank": 8}, ("x",)]
+    return [0.5, 1, 7, "x", "csv", "http://127.0.0.1:1", Path("x"), {"accuracy": 0.5}, {"rank": 8}, ("x",)]
 
 
 def _leaves(part: Part) -> list[tuple[tuple[str, ...], object]]:

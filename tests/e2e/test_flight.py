@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from pipelines.shared import watch
 from pipelines.shared.flight import stop
 from sluice.config import load_file, to_yaml
 from sluice.files import folder_digest
@@ -24,6 +25,8 @@ from tests.e2e.test_way import serving
 
 pytestmark = pytest.mark.slow
 MOVES = 50
+BOUNDS = ("share=0.5", "min_answers=30", "window_s=30", "max_slower=4")
+SETTINGS = ("serve.workers=2", "serve.poll_s=0.2", *(f"serve.canary.{one}" for one in BOUNDS))
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,7 @@ def answers_everywhere(client, version):
 @pytest.fixture(scope="module")
 def flying(house):
     """A house whose service asks its registry often; demo:1 is the champion."""
-    bounds = ["share=0.5", "min_answers=30", "window_s=30", "max_slower=4"]
-    house("promote", "version=1", "serve.workers=2", "serve.poll_s=0.2", *(f"serve.canary.{one}" for one in bounds))
+    house("promote", "version=1", *SETTINGS)
     return house
 
 
@@ -161,6 +163,27 @@ def stopped(house):
     """Why canaries were stopped, as the history tells it."""
     lines = house("history").splitlines()
     return [lines[at + 1].strip() for at, line in enumerate(lines) if "  stop  " in line]
+
+
+def test_a_shadow_promotion_and_rollback_under_load_lose_no_request(flying):
+    with (
+        serving(flying, configuration(flying), "serving.service:Sluice") as client,
+        callers(str(client.base_url)) as given,
+    ):
+        flying("shadow", "version=2")
+        until(lambda: all(ready(client)["models"] == ["demo:1", "demo:2"] for _ in range(8)))
+        until(lambda: figures(client)["demo:2"].compared > 50)
+        flying("promote", "version=2", *SETTINGS, "gate.max_latency_ratio=null", "force=under load")
+        until(lambda: answers_everywhere(client, "demo:2"))
+        flying("rollback")
+        until(lambda: answers_everywhere(client, "demo:1"))
+    assert {answer.status for answer in given} == {200}
+    assert {answer.version for answer in given} == {"demo:1", "demo:2"}
+    assert "shadow: none" in flying("history")
+
+
+def figures(client):
+    return watch.read(f"{client.base_url}/metrics")
 
 
 def registered_broken(house):

