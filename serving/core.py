@@ -98,7 +98,7 @@ class Core:
         return await self.spared(slot, lambda one: self._answer(one, request))
 
     async def spared(self, slot: Slot, work: Callable[[Slot], Awaitable[T]]) -> T:
-        """What a slot answers. Where a canary fails, is overrun, or needs half of the time that there is: its champion.
+        """What a slot answers; its champion, where a canary fails, has a full queue, or needs half of the time.
 
         A model that writes gets all of the time: half an answer would only have been waited for.
         """
@@ -112,7 +112,8 @@ class Core:
             its_own = not isinstance(error, RefusalError) or isinstance(error, BrokenError | OverloadedError)
             if not its_own:
                 raise
-            if not isinstance(error, BrokenError):  # which has been counted where it was computed
+            # Counted already where it was computed; a full queue is its callers' doing as well, who wait too long then.
+            if not isinstance(error, BrokenError | OverloadedError):
                 failed(slot.description.id)
         return await work(champion)
 

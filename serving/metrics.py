@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,10 +45,6 @@ COMPARED = Counter("sluice_compared_texts", "Texts that a canary or shadow and i
 DISAGREED = Counter("sluice_disagreed_texts", "Those that were answered otherwise, or by how much.", ["model"])
 DROPPED = Counter("sluice_dropped_texts", "Texts that were not compared: too many waited for it.", ["model"])
 CACHED = Counter("sluice_cached_answers", "Texts whose answer was known, or was not.", ["model", "outcome"])
-PROCESS_CPU = Gauge("sluice_process_cpu_seconds", "CPU seconds of all workers so far.", multiprocess_mode="livesum")
-PROCESS_MEMORY = Gauge("sluice_process_memory_bytes", "Memory of all workers (PSS).", multiprocess_mode="livesum")
-GPU_MEMORY = Gauge("sluice_gpu_memory_bytes", "GPU memory of all workers.", multiprocess_mode="livesum")
-RESOURCES_S = 2.0
 LATE = 0.9
 """Share of a request's time after which an end that comes from outside is its deadline, and no caller who leaves."""
 LEFT = 499
@@ -233,29 +226,6 @@ def cached(model: str, hits: int, misses: int) -> None:
 @cache
 def _cached(model: str, outcome: str) -> Counter:
     return CACHED.labels(model, outcome)
-
-
-def forget_dead() -> None:
-    """Take those workers out of the gauges that were killed: they could not do it themselves."""
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    for path in Path(folder).glob("gauge_live*_*.db") if folder else ():
-        process = int(path.stem.rpartition("_")[2])
-        if not psutil.pid_exists(process):
-            multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]
-
-
-async def note_resources() -> None:
-    """Tell what this process uses, again and again, until cancelled: whoever is scraped tells it for all."""
-    forget_dead()
-    own = psutil.Process()
-    while True:
-        spent = own.cpu_times()
-        PROCESS_CPU.set(spent.user + spent.system)
-        PROCESS_MEMORY.set(await asyncio.to_thread(lambda: own.memory_full_info().pss))
-        cuda = getattr(sys.modules.get("torch"), "cuda", None)  # not imported for this, or only half by now
-        if getattr(cuda, "is_initialized", bool)():
-            GPU_MEMORY.set(cuda.memory_reserved())  # type: ignore[union-attr]
-        await asyncio.sleep(RESOURCES_S)
 
 
 def swapped(model: str, outcome: str) -> None:

@@ -16,7 +16,7 @@ import bentoml
 from serving import logs, process, resolve, traces
 from serving.codecs import bentos
 from serving.door import Front, Porter
-from serving.metrics import note_resources
+from serving.resources import note_resources
 
 log = logging.getLogger("bentoml.sluice")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")

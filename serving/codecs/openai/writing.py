@@ -20,6 +20,7 @@ from serving.errors import error_body
 from serving.refusals import RefusalError, TooLargeError
 from serving.slot import Slot
 from serving.streams import Piece
+from sluice.tasks.generation import GenerationOptions
 
 Pieces = AsyncGenerator[tuple[int, Piece], None]
 """Parts of several answers, each with the number of its answer."""
@@ -52,22 +53,29 @@ async def _respond(
 
     Until then, and where all is sent at once until the end, the champion spares callers a canary that fails.
     """
-    return await core.spared(slot, lambda one: _written(core, one, shape, texts, body, logprobs))
-
-
-async def _written(
-    core: Core, slot: Slot, shape: Shape, texts: Sequence[str], body: Writing, logprobs: bool
-) -> Response:
-    head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": slot.description.id}
     answers, most = len(texts) * body.n, core.settings.max_texts
     if answers > most:
         raise TooLargeError(f"{answers} answers are asked for; at most {most} fit in a request")
+    choices = [body.options(choice) for choice in range(body.n)]  # a caller's mistake in them is no canary's
+    return await core.spared(slot, lambda one: _written(core, one, shape, texts, body, choices, logprobs))
+
+
+async def _written(
+    core: Core,
+    slot: Slot,
+    shape: Shape,
+    texts: Sequence[str],
+    body: Writing,
+    choices: Sequence[GenerationOptions],
+    logprobs: bool,
+) -> Response:
+    head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": slot.description.id}
     stack = AsyncExitStack()
     try:
         streams = [
-            await core.stream(slot, Request(slot.texts.task.verb, [text], body.options(choice)), logprobs)
+            await core.stream(slot, Request(slot.texts.task.verb, [text], options), logprobs)
             for text in texts
-            for choice in range(body.n)
+            for options in choices
         ]
         headers = headers_of(slot.description.id, [at for at, one in enumerate(streams[:: body.n]) if one.truncated])
         prompt_tokens = sum(stream.tokens for stream in streams[:: body.n])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic import Field, SerializeAsAny, StringConstraints, field_validator, model_validator
 
 from sluice.flight import Canary
 from sluice.inference.engine import Engine, gpus
@@ -21,7 +22,7 @@ Logged = Literal["none", "failed", "all"]
 class Load(Part):
     """Callers that `make load` lets loose on a running service."""
 
-    url: str | None = Field(None, pattern=r"^https?://[^/?#]+/?$")
+    url: str | None = None
     """Where the service is, without a path; none is the port that is configured, on this machine."""
     callers: int = Field(8, ge=1, le=1000)
     """Callers, each of whom asks again as soon as he has his answer."""
@@ -29,6 +30,13 @@ class Load(Part):
     """For how long."""
     repeats: float = Field(0.0, ge=0, lt=1)
     """Share of requests whose text its caller has asked before: a service may know the answer."""
+
+    @field_validator("url")
+    @classmethod
+    def _plain(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^/?#]+/?", url):
+            raise ValueError("expected an address without a path, such as http://127.0.0.1:3000")
+        return url
 
 
 class Traces(Part):
