@@ -13,7 +13,7 @@ from functools import cache
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import logs, traces
+from serving import ADDED_UP, logs, traces
 from serving.refusals import BrokenError
 
 REQUESTS = Counter("sluice_requests", "Requests answered.", ["model", "protocol", "route", "status"])
@@ -268,7 +268,7 @@ def _figures(model: str, route: str, status: str) -> tuple[Counter, Histogram]:
 
 def exposition() -> bytes:
     """The text that Prometheus scrapes; with several workers, the sum over all of them."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if ADDED_UP not in os.environ:
         return generate_latest()
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -7,9 +7,11 @@ import contextlib
 import ctypes
 import gc
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from types import FrameType
 
 import click
 
+from serving import OWN_FIGURES
 from serving.follower import FIGURES
 from sluice.errors import UserError
 from sluice.inference.engine import VISIBLE, gpus
@@ -78,6 +81,16 @@ def share_connections(workers: int) -> None:
         path = Counts.create(workers)
         os.environ[COUNTS] = str(path)
         atexit.register(path.unlink, missing_ok=True)
+
+
+def make_own_figures() -> None:
+    """In the supervisor: a folder in which the workers of this service add up their figures, until it ends.
+
+    In BentoML's, those of all services of a user would be added up, and each that starts empties it.
+    """
+    folder = tempfile.mkdtemp(prefix="sluice-figures-")
+    os.environ[OWN_FIGURES] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def spare_the_collector() -> None:

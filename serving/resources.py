@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 from prometheus_client import Gauge, multiprocess
 
+from serving import ADDED_UP
+
 PROCESS_CPU = Gauge("sluice_process_cpu_seconds", "CPU seconds of all workers so far.", multiprocess_mode="livesum")
 PROCESS_MEMORY = Gauge("sluice_process_memory_bytes", "Memory of all workers (PSS).", multiprocess_mode="livesum")
 GPU_MEMORY = Gauge("sluice_gpu_memory_bytes", "GPU memory of all workers.", multiprocess_mode="livesum")
@@ -18,7 +20,7 @@ RESOURCES_S = 2.0
 
 def forget_dead() -> None:
     """Take those workers out of the gauges that were killed: they could not do it themselves."""
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    folder = os.environ.get(ADDED_UP)
     for path in Path(folder).glob("gauge_live*_*.db") if folder else ():
         process = int(path.stem.rpartition("_")[2])
         if not psutil.pid_exists(process):
@@ -27,9 +29,9 @@ def forget_dead() -> None:
 
 async def note_resources() -> None:
     """Tell what this process uses, again and again, until cancelled: whoever is scraped tells it for all."""
-    forget_dead()
     own = psutil.Process()
     while True:
+        forget_dead()
         spent = own.cpu_times()
         PROCESS_CPU.set(spent.user + spent.system)
         PROCESS_MEMORY.set(await asyncio.to_thread(lambda: own.memory_full_info().pss))

@@ -44,6 +44,7 @@ class Served:
             resolve.hand_over(settings)
             process.bring_back_workers()
             process.share_connections(settings.processes())
+            process.make_own_figures()
 
     def __init__(self) -> None:
         from serving.app import build

@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,11 +65,11 @@ def figure(server: Server, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def until(true: object, seconds: float = 15) -> None:
-    """Wait for something to become so."""
+def until(true: Callable[[], bool], seconds: float = 60, seen: Callable[[], object] = str) -> None:
+    """Wait for something to become so; `seen` tells what is so instead."""
     end = time.monotonic() + seconds
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < end
+    while not true():
+        assert time.monotonic() < end, seen()
         time.sleep(0.05)
 
 
@@ -145,18 +145,47 @@ def test_a_killed_worker_comes_back(description: SlotDescription, config_file: P
         before = workers()
         assert len(before) == 2
         os.kill(before[0].pid, signal.SIGKILL)
-        until(lambda: len([one for one in workers() if one.pid != before[0].pid]) == 2, 90)
+        until(
+            lambda: len([one for one in workers() if one.pid != before[0].pid]) == 2,
+            120,
+            lambda: server.log.read_text()[-3000:],
+        )
         for _ in range(10):
             answer = httpx.post(f"{server.url}/v1/classify", json={"input": "open a file"}, timeout=30)
             assert answer.status_code == 200
 
-        def held() -> float:
-            return sum(worker.memory_full_info().pss for worker in workers())
+        def memory() -> tuple[float, float]:
+            """What all workers hold, and what is told of it."""
+            held = sum(worker.memory_full_info().pss for worker in workers())
+            return held, figure(server, "sluice_process_memory_bytes")
 
-        # The one that was killed is in the figures no more.
-        until(lambda: 0.7 * held() < figure(server, "sluice_process_memory_bytes") < 1.3 * held(), 30)
+        def told() -> bool:
+            held, figure = memory()
+            return 0.7 * held < figure < 1.3 * held
+
+        until(told, 120, memory)  # the one that was killed is in the figures no more
     finally:
         assert server.stop() == 0
+
+
+def test_services_of_one_user_count_apart(description: SlotDescription, config_file: Path, tmp_path: Path) -> None:
+    """BentoML has one folder of figures for all of them, and empties it whenever one starts."""
+    homes = [tmp_path / "first", tmp_path / "second"]
+    servers = []
+    try:
+        for home in homes:
+            home.mkdir()
+            kept = {"SLUICE_CONFIG": str(config_file), "BENTOML_HOME": str(tmp_path / "bentoml")}
+            servers.append(start(home, description, **kept))
+            for _ in range(8):
+                answer = httpx.post(f"{servers[0].url}/v1/classify", json={"input": "open a file"}, timeout=30)
+                assert answer.status_code == 200
+        asked = r'^sluice_requests_total\{.*route="/v1/classify",status="200"\} (\S+)$'
+        pages = [httpx.get(f"{server.url}/metrics").text for server in servers]
+        assert [re.findall(asked, page, re.MULTILINE) for page in pages] == [["16.0"], []]
+    finally:
+        stopped = [server.stop() for server in servers]
+    assert stopped == [0, 0]
 
 
 def test_a_storm_is_answered_or_turned_away(description: SlotDescription, config_file: Path, tmp_path: Path) -> None:
