@@ -16,7 +16,7 @@ from pipelines.shared.session import named, shorten
 from sluice.compression.edge import NEEDS, RUNNER, write_edge
 from sluice.config import Config
 from sluice.errors import UserError
-from sluice.inference.engines.onnx import OnnxEngine
+from sluice.inference.engines.formed import engine_of
 from sluice.inference.predictor import Predictor
 from sluice.registry.store import Store
 from sluice.registry.versions import CHAMPION, Version, find, intact
@@ -48,7 +48,7 @@ def command(cfg: Config) -> None:
 
 def _check(bundle: Path, folder: Path, form: str, version: Version) -> float:
     """Ask the folder, in a process of its own, what the task's example is. Returns the seconds that it took."""
-    predictor = Predictor(bundle, OnnxEngine(precision="int8" if form == "int8" else "float32", threads=1))
+    predictor = Predictor(bundle, engine_of(form, threads=1))
     example = predictor.task.example
     begun = time.perf_counter()
     done = subprocess.run(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pipelines import finetune, preprocess
 from pipelines.shared.entry import main
@@ -13,28 +14,42 @@ from pipelines.shared.session import Session
 from sluice.compression.settings import Forms
 from sluice.config import Config
 from sluice.errors import UserError
+from sluice.inference.engines.formed import FormName, engine_of, remove_form, unfit
 from sluice.registry.runs import Run
 from sluice.tasks.task import Columns
 from sluice.workspace import Output
 
-LIBRARIES = ("onnx", "onnx-ir", "onnxruntime", "onnxscript")
-"""Libraries that these forms depend on, and nothing else does."""
+LIBRARIES = ("nncf", "onnx", "onnx-ir", "onnxruntime", "onnxscript", "openvino")
+"""Libraries that these forms depend on, and nothing else does; not all need be installed."""
 
 
-def run(session: Session, prepared: Output, fitted: Output) -> Output | None:
-    """The bundle with the forms that are kept (in `bundle/`), and what was measured; None where none are asked for."""
+def run(
+    session: Session,
+    prepared: Output,
+    fitted: Output,
+    names: tuple[FormName, ...] | None = None,
+    compressing: bool = False,
+) -> Output | None:
+    """The bundle with the forms that are kept (in `bundle/`), and what was measured; None where none are asked for.
+
+    When `compressing`, these are the named forms, or all that fit the task and this processor, and their memory is
+    measured, too.
+    """
     cfg, settings = session.cfg, session.cfg.forms
+    if compressing:
+        settings = (settings or Forms()).model_copy(update={"names": fitting(names, fitted.folder / "bundle")})
     if settings is None:
         return None
     evaluate = cfg.evaluate
     key = session.stage_key(
         (settings, cfg.task),
-        ("sluice.compression.export", "sluice.compression.quantize", "sluice.evaluation.forms"),
+        ("sluice.compression.make", "sluice.evaluation.forms"),
         cfg.seed,
         (evaluate.resamples, evaluate.confidence, evaluate.latency_texts),
         fitted.record["digest"],
         prepared.record["split"],
-        {library: importlib.metadata.version(library) for library in LIBRARIES},
+        {one.name: one.version for one in importlib.metadata.distributions() if one.name in LIBRARIES},
+        compressing,
     )
 
     def build(folder: Path, child: Run) -> dict[str, Any]:
@@ -45,38 +60,66 @@ def run(session: Session, prepared: Output, fitted: Output) -> Output | None:
 
         shutil.rmtree(folder / "bundle", ignore_errors=True)  # quantizing that is killed leaves a file of its own
         link_tree(fitted.folder / "bundle", folder / "bundle")
+        names = settings.names
         if why := obstacle(folder / "bundle"):
-            print(f"no faster forms: {why}", flush=True)
-            return {"forms": {}, "refused": {}, "obstacle": why}
-        record = make(settings, cfg, sample(prepared.folder, settings.rows, cfg.seed), folder / "bundle")
+            names = tuple(name for name in names if name == "bf16")
+            print(f"no {', '.join(name for name in settings.names if name != 'bf16')}: {why}", flush=True)
+        rows, learnt = (
+            sample(prepared.folder, count, cfg.seed, side)
+            for count, side in ((settings.rows, "validation"), (settings.calibration, "train"))
+        )
+        chosen = settings.model_copy(update={"names": names})
+        record = make(chosen, cfg, rows, cfg.task.inputs(learnt), folder / "bundle", memory=compressing)
         for name, form in record["forms"].items():
             child.metrics({f"{name}/agreement": form["agreement"], f"{name}/speed": form["speed"]["value"]})
-        print(table_of_forms(record), flush=True)
+        if not compressing:
+            print(table_of_forms(record), flush=True)
         child.text(markdown_of_forms(record), "forms.md")
-        return {**record, "obstacle": None}
+        return {**record, "obstacle": why}
 
     return session.stage("forms", key, build)
 
 
-def make(settings: Forms, cfg: Config, rows: Columns, bundle: Path) -> dict[str, Any]:
+def fitting(names: tuple[FormName, ...] | None, bundle: Path) -> tuple[FormName, ...]:
+    """The forms that are asked for, or all that fit. Raises UserError where one that is asked for cannot be run."""
+    from sluice.compression.export import obstacle
+
+    if names is not None:
+        for name in names:
+            if why := engine_of(name).missing():
+                raise UserError(f"{name} cannot be made: {why}")
+        return names
+    found = []
+    for name in get_args(FormName):
+        why = unfit(name) or (obstacle(bundle) if name != "bf16" else None)
+        if why:
+            print(f"no {name}: {why}", flush=True)
+        else:
+            found.append(name)
+    return tuple(found)
+
+
+def make(
+    settings: Forms, cfg: Config, rows: Columns, calibration: Sequence[Any], bundle: Path, memory: bool = False
+) -> dict[str, Any]:
     """Add the forms to the bundle; what was measured of them on these rows, and which were not kept."""
-    from sluice.compression.export import export
-    from sluice.compression.quantize import quantize
+    from sluice.compression.make import make
     from sluice.evaluation.forms import Yardstick
     from sluice.inference.bundle import Bundle, Form
-    from sluice.inference.engines.onnx import OnnxEngine
 
-    files = {"onnx": (export(bundle), OnnxEngine())}
-    if settings.int8:
-        files["int8"] = (quantize(bundle), OnnxEngine(precision="int8"))
+    if not settings.names:
+        return {"forms": {}, "refused": {}}
     yardstick = Yardstick(bundle, rows, cfg.evaluate, cfg.seed)
     forms: dict[str, Form] = {}
     refused: dict[str, str] = {}
-    for name, (path, engine) in files.items():
-        forms[name] = yardstick.measure(path.name, engine)
+    for name in settings.names:
+        path = make(name, bundle, calibration)
+        forms[name] = yardstick.measure(path.name, engine_of(name), memory=memory)
         if why := settings.refusal(forms[name]):
             refused[name] = why
-            path.unlink()
+    for name in get_args(FormName):
+        if name not in forms or name in refused:  # the float32 graph that others are made of may not be asked for
+            remove_form(name, bundle)
     kept = {name: form for name, form in forms.items() if name not in refused}
     Bundle.read(bundle).model_copy(update={"forms": kept}).write(bundle)
     return {"forms": {name: form.model_dump(mode="json") for name, form in forms.items()}, "refused": refused}

@@ -56,7 +56,7 @@ def _register(
     from sluice.evaluation import tradeoff
     from sluice.evaluation.report import markdown, markdown_of_folds, markdown_of_forms
     from sluice.files import folder_digest, link_tree
-    from sluice.registry.card import card
+    from sluice.registry.card import CARD, card
     from sluice.registry.versions import register
 
     cfg, parent = session.cfg, session.parent
@@ -67,14 +67,13 @@ def _register(
     measured = {name: evaluated.record[name] for name in ("metrics", "abstention")}
     described = Bundle.model_validate({**plain.model_dump(), "lineage": lineage, **measured})
     described.write(bundle)
-    parts = [tradeoff.sentence(compared.record, _fastest(described))] if compared else []
+    parts = [tradeoff.sentence(compared.record)] if compared else []
     parts += [markdown(evaluated.record)]
     parts += [markdown_of_folds(folded.record)] if folded else []
-    parts += [markdown_of_forms(formed.record)] if formed else []
-    parts += [tradeoff.markdown(compared.record)] if compared else []
+    parts += [tradeoff.markdown(compared.record)] if compared else [markdown_of_forms(formed.record)] if formed else []
     results = "\n\n".join(part for part in parts if part)
     text = card(cfg.name, described, prepared.record, fitted.record, results, evaluated.record)
-    (bundle / "README.md").write_text(text, encoding="utf-8")
+    (bundle / CARD).write_text(text, encoding="utf-8")
     digest = folder_digest(bundle)
     parent.files(evaluated.folder / evaluate.TEST, evaluate.TEST)
     parent.params(finetune.params(cfg))
@@ -84,12 +83,6 @@ def _register(
     version = register(session.store, parent, cfg.name, bundle, key=key, digest=digest, card=text)
     child.tags({"sluice.version": str(version), "sluice.bundle": digest})
     return {"version": version.number, "digest": digest}
-
-
-def _fastest(bundle: Bundle) -> str:
-    """The student's form that a service takes."""
-    speeds = {name: form.speed.value for name, form in bundle.forms.items() if form.speed.value > 1}
-    return f"student {max(speeds, key=lambda name: speeds[name]) if speeds else 'torch'}"
 
 
 def command(cfg: Config) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.compression.quiet import quiet
 from sluice.errors import UserError
-from sluice.inference.bundle import Bundle
+from sluice.inference.bundle import Bundle, weights_size
 from sluice.inference.engines.onnx import FILES, PADDING, OnnxEngine
 from sluice.inference.engines.torch import TorchEngine
 from sluice.tasks.task import Task
@@ -35,7 +35,7 @@ def obstacle(bundle: Path) -> str | None:
     task = Bundle.read(bundle).resolve_task()
     if task.writes:
         return f"task={task.name} writes token by token, which is no single pass through a graph"
-    weights = sum(path.stat().st_size for path in bundle.glob("*.safetensors"))
+    weights = weights_size(bundle)
     if weights >= LARGEST:
         return f"the weights take {weights / 2**30:.1f} GB, and one ONNX file holds 2 GB"
     return None

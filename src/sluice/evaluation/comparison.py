@@ -17,7 +17,7 @@ from sluice.evaluation.settings import Evaluate
 from sluice.evaluation.slices import slices_of
 from sluice.evaluation.testset import TestSet
 from sluice.gate import Against, Bounds, Evidence, Gate
-from sluice.inference.bundle import TRAIN_ROWS
+from sluice.inference.bundle import TRAIN_ROWS, weights_size
 from sluice.inference.engine import Engine
 from sluice.inference.predictor import Predictor
 from sluice.metrics.direction import sign
@@ -125,7 +125,7 @@ def _against(
         difference=gate_bounds(margin(pair.ours, pair.theirs, resampler)[metric], metric),
         latency_ratio=ratio,
         latency_control=control,
-        size_ratio=_weights(challenger.folder) / _weights(champion.folder),
+        size_ratio=weights_size(challenger.folder) / weights_size(champion.folder),
         slices={name: gate_bounds(asdict(bounds), metric) for name, bounds in slices.items()},
         seen=seen(champion.folder, rows),
     )
@@ -136,7 +136,3 @@ def gate_bounds(found: dict[str, float], metric: str) -> Bounds:
     if sign(metric) > 0:
         return Bounds.model_validate(found)
     return Bounds.model_validate({**found, "mean": -found["mean"], "low": -found["high"], "high": -found["low"]})
-
-
-def _weights(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

@@ -12,15 +12,21 @@ import numpy as np
 from pydantic import BaseModel
 
 from sluice.data.prepare import load
-from sluice.evaluation.latency import speed
+from sluice.evaluation.latency import TOGETHER, speed
 from sluice.evaluation.settings import Evaluate
-from sluice.inference.bundle import Estimate, Form
+from sluice.evaluation.slices import slices_of
+from sluice.inference.bundle import Estimate, Form, Worst
 from sluice.inference.engine import Engine
 from sluice.inference.engines.torch import TorchEngine
+from sluice.inference.footprint import peak
 from sluice.inference.predictor import Predictor
+from sluice.inference.processor import processor
 from sluice.metrics.direction import sign
-from sluice.metrics.significance import Resampler, Tally
+from sluice.metrics.significance import Interval, Resampler, Tally
 from sluice.tasks.task import Columns, Outputs
+
+CALIBRATION = "ece"
+"""The metric that says how far probabilities are from how often answers are right."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Heard:
     """Those of every input that was asked for."""
     tally: Tally
     """Of its answers to the rows."""
+    calibration: float | None
+    """Expected calibration error; None where answers have no probabilities."""
 
 
 class Yardstick:
@@ -42,31 +50,52 @@ class Yardstick:
         self._task = self._plain.task
         self._references = self._task.references(rows)
         self._resampler = Resampler(len(self._references), settings.sampling(seed))
+        self._slices = slices_of(self._task, rows, settings)
         self._own = self._hear(self._plain)
 
-    def measure(self, file: str, engine: Engine, bundle: Path | None = None) -> Form:
-        """Hold the form in a bundle's `file`, which `engine` runs, against the weights; none is their own bundle."""
+    def measure(self, file: str, engine: Engine, bundle: Path | None = None, memory: bool = False) -> Form:
+        """Hold the form in a bundle's `file`, which `engine` runs, against the weights; none is their own bundle.
+
+        With `memory`, it is loaded once more in a process of its own, to see what that takes.
+        """
         bundle = bundle or self._bundle
         task, predictor = self._task, Predictor(bundle, engine)
-        heard, metric = self._hear(predictor), task.primary_metric
-        found = self._resampler.differences(heard.tally, self._own.tally)[metric]
-        mean, low, high = found.mean, found.low, found.high
-        if sign(metric) < 0:
-            mean, low, high = -mean, -high, -low
+        heard, alone = self._hear(predictor), engine.model_copy(update={"threads": 1})
+        inputs = task.inputs(self._rows)[: self._settings.latency_texts]
         with _one_thread():
-            alone = Predictor(bundle, engine.model_copy(update={"threads": 1}))
-            inputs = task.inputs(self._rows)[: self._settings.latency_texts]
-            timed = speed(alone, self._plain, self._control, inputs)
+            compared = Predictor(bundle, alone), self._plain, self._control
+            timed = speed(*compared, inputs)
+            together = speed(*compared, inputs[:TOGETHER], len(inputs))
         return Form(
             file=file,
-            size=(bundle / file).stat().st_size,
+            size=_size(bundle / file),
             rows=len(self._references),
             agreement=task.agreement(heard.outputs, self._own.outputs, predictor.bundle.labels),
-            metric=metric,
-            difference=Estimate(value=mean, low=low, high=high),
+            metric=task.primary_metric,
+            difference=self._difference(heard.tally, self._own.tally),
             speed=Estimate(value=timed.median, low=timed.low, high=timed.high),
             control=timed.control,
+            together=Estimate(value=together.median, low=together.low, high=together.high),
+            calibration=None if heard.calibration is None else heard.calibration - (self._own.calibration or 0),
+            worst=self._worst(heard.tally),
+            memory=peak(bundle, alone, self._plain.encode(inputs)) if memory else None,
+            processor=processor(),
         )
+
+    def _difference(self, ours: Tally, theirs: Tally) -> Estimate:
+        """In the primary metric, positive where ours is better."""
+        metric = self._task.primary_metric
+        found: Interval = self._resampler.differences(ours, theirs)[metric]
+        if sign(metric) < 0:
+            return Estimate(value=-found.mean, low=-found.high, high=-found.low)
+        return Estimate(value=found.mean, low=found.low, high=found.high)
+
+    def _worst(self, tally: Tally) -> Worst | None:
+        each = [
+            Worst(name=one.name, difference=self._difference(tally.only(one.rows), self._own.tally.only(one.rows)))
+            for one in self._slices
+        ]
+        return min(each, key=lambda one: one.difference.high, default=None)
 
     def _hear(self, predictor: Predictor) -> Heard:
         outputs: list[Any] = []
@@ -77,16 +106,24 @@ class Yardstick:
             return found
 
         task, labels = self._task, predictor.bundle.labels
-        answers = task.predictions(task.observe(ask, self._rows), labels)
-        return Heard(outputs, task.tally(answers, self._references, labels))
+        observed = task.observe(ask, self._rows)
+        answers = task.predictions(observed, labels)
+        calibration = task.metrics(observed, labels, self._references).get(CALIBRATION)
+        return Heard(outputs, task.tally(answers, self._references, labels), calibration)
 
 
-def sample(prepared: Path, count: int, seed: int) -> Columns:
-    """At most `count` of the prepared validation rows, drawn by the seed."""
-    rows = load(prepared)["validation"]
+def sample(prepared: Path, count: int, seed: int, side: str = "validation") -> Columns:
+    """At most `count` of the prepared rows of a side, drawn by the seed."""
+    rows = load(prepared)[side]
     drawn = np.random.default_rng(seed).permutation(len(rows))[:count]
     found: Columns = rows.select(np.sort(drawn)).to_dict()
     return found
+
+
+def _size(file: Path) -> int:
+    """Bytes of a form, with the weights that lie beside a graph."""
+    beside = [file.with_suffix(".bin")] if file.suffix == ".xml" else []
+    return sum(path.stat().st_size for path in (file, *beside))
 
 
 @contextmanager

@@ -15,6 +15,8 @@ ROUNDS = 15
 INNER = 3
 """Rounds beyond either bound of a median: of 15, the bounds then hold it in 96 % of all cases, whatever the noise."""
 ATTEMPTS = 3
+TOGETHER = 32
+"""Texts of a large batch."""
 ROUND_SECONDS, FEWEST = 1.0, 4
 """A model that takes longer for all inputs, as those do that write texts, is timed on fewer of them."""
 
@@ -40,15 +42,17 @@ def latency_ratios(
     return statistics.median(new / old for new, old, _ in rounds), _control(rounds)
 
 
-def speed(form: Predictor, plain: Predictor, control: Predictor, inputs: Sequence[Any]) -> Speed:
-    """How many times as fast as `plain` a form of it is; `control` is a second copy of `plain`."""
-    rounds = _rounds(form, plain, control, inputs)
+def speed(form: Predictor, plain: Predictor, control: Predictor, inputs: Sequence[Any], size: int = 1) -> Speed:
+    """How many times as fast as `plain` a form of it is, `size` inputs at a time; `control` is a copy of `plain`."""
+    rounds = _rounds(form, plain, control, inputs, size)
     times = sorted(old / new for new, old, _ in rounds)
     return Speed(statistics.median(times), times[INNER], times[-1 - INNER], 1 / _control(rounds))
 
 
-def _rounds(first: Predictor, second: Predictor, control: Predictor, inputs: Sequence[Any]) -> list[Round]:
-    """Single inputs, as a service sees them; each round times all three in turn.
+def _rounds(
+    first: Predictor, second: Predictor, control: Predictor, inputs: Sequence[Any], size: int = 1
+) -> list[Round]:
+    """Single inputs, as a service sees them, or `size` at a time; each round times all three in turn.
 
     Where the control is off by more than the gate's noise bound, all is tried again, on a machine that may have
     calmed down.
@@ -59,7 +63,10 @@ def _rounds(first: Predictor, second: Predictor, control: Predictor, inputs: Seq
     inputs = inputs[: max(FEWEST, fit)]
     rounds: list[Round] = []
     for _ in range(ATTEMPTS):
-        rounds = [(_seconds(first, inputs), _seconds(second, inputs), _seconds(control, inputs)) for _ in range(ROUNDS)]
+        rounds = [
+            (_seconds(first, inputs, size), _seconds(second, inputs, size), _seconds(control, inputs, size))
+            for _ in range(ROUNDS)
+        ]
         if abs(_control(rounds) - 1) <= NOISE:
             break
     return rounds
@@ -69,8 +76,8 @@ def _control(rounds: Sequence[Round]) -> float:
     return statistics.median(same / old for _, old, same in rounds)
 
 
-def _seconds(predictor: Predictor, inputs: Sequence[Any]) -> float:
+def _seconds(predictor: Predictor, inputs: Sequence[Any], size: int = 1) -> float:
     start = time.perf_counter()
-    for one in inputs:
-        predictor.outputs([one])
+    for at in range(0, len(inputs), size):
+        predictor.outputs(inputs[at : at + size])
     return time.perf_counter() - start

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sluice.evaluation.plots import BLUE, GREY, canvas
+from sluice.evaluation.plots import BLUE, GREY, RED, canvas
 from sluice.evaluation.report import aligned, marked
 from sluice.gate import NOISE
+from sluice.inference.bundle import Form
 
 BASE = "the version's weights"
 PLOT = "tradeoff.png"
@@ -15,7 +17,8 @@ PLOT = "tradeoff.png"
 
 def unbeaten(record: dict[str, Any]) -> list[str]:
     """The variants that no other beats in quality, speed and size at once, the version's own weights among them."""
-    points = {name: (one["difference"]["value"], one["speed"]["value"], -one["size"]) for name, one in _all(record)}
+    holding = [(name, one) for name, one in _all(record) if name not in record["refused"]]
+    points = {name: (one["difference"]["value"], one["speed"]["value"], -one["size"]) for name, one in holding}
     return [
         name
         for name, mine in points.items()
@@ -27,21 +30,45 @@ def unbeaten(record: dict[str, Any]) -> list[str]:
 
 def table(record: dict[str, Any]) -> str:
     """Aligned columns for a terminal."""
-    return "\n".join([*aligned(_lines(record)), *_noise(record)])
+    return "\n".join([*aligned(_lines(record, lambda fast: f"{fast['value']:.2f}x")), *_notes(record)])
 
 
 def markdown(record: dict[str, Any]) -> str:
     """The same in markdown."""
-    return "\n\n".join([marked(_lines(record)), *_noise(record)])
+    return "\n\n".join([marked(_lines(record, _times)), *_notes(record)])
 
 
-def sentence(record: dict[str, Any], name: str) -> str:
-    """What a variant is beside its version, in one line for the model card."""
+def fastest(record: dict[str, Any]) -> str | None:
+    """The fastest of the variants that hold, one text at a time."""
+    speeds = {name: one["speed"]["value"] for name, one in record["variants"].items() if name not in record["refused"]}
+    return max(speeds, key=lambda name: speeds[name], default=None)
+
+
+def nothing_new(record: dict[str, Any]) -> str | None:
+    """Why none of the variants is worth to be a version, in one line, or None."""
+    best = fastest(record)
+    if best in record["new"]:
+        return None
+    lost = [f"{name}: {why}" for name, why in record["refused"].items()]
+    told = f"{best}, which {record['version']} has, is the fastest that holds" if best else "no variant holds"
+    return "; ".join([told, *lost])
+
+
+def no_better(form: Form, size: int) -> str | None:
+    """That smaller weights are beaten everywhere by those of a version, which take `size` bytes, or None."""
+    if form.difference.value < 0 and form.speed.value <= 1 and form.size >= size:
+        return "beaten by the version's weights in quality, speed and size"
+    return None
+
+
+def sentence(record: dict[str, Any]) -> str:
+    """What the fastest variant is beside its version, in one line for the model card."""
+    name = fastest(record)
     one = record["variants"][name]
     faster, smaller = one["speed"]["value"], record["size"] / one["size"]
     return (
-        f"A {name.split()[0]} of {record['version']}: {faster:.1f}x faster, {smaller:.1f}x smaller, "
-        f"{one['metric']} {_apart(one['difference'])} on {one['rows']:,} validation rows ({name.split()[1]})."
+        f"{name} of {record['version']}: {faster:.1f}x faster, {smaller:.1f}x smaller, {one['metric']} "
+        f"{_apart(one['difference'])} (on {one['rows']:,} validation rows, by {one['processor']['model']})."
     )
 
 
@@ -51,7 +78,7 @@ def plot(record: dict[str, Any], folder: Path) -> Path:
     best = unbeaten(record)
     metric = next(iter(record["variants"].values()))["metric"]
     for name, one in _all(record):
-        color = BLUE if name in best else GREY
+        color = RED if name in record["refused"] else BLUE if name in best else GREY
         apart, fast = one["difference"], one["speed"]["value"]
         bounds = [[apart["value"] - apart["low"]], [apart["high"] - apart["value"]]]
         axes.errorbar(fast, apart["value"], yerr=bounds, color=color, linewidth=1, alpha=0.6)
@@ -62,7 +89,7 @@ def plot(record: dict[str, Any], folder: Path) -> Path:
     axes.plot(*zip(*front, strict=True), color=BLUE, linewidth=1, linestyle=":")
     axes.set_xlabel(f"times as fast as {record['version']} in PyTorch, one thread")
     axes.set_ylabel(f"{metric} - {record['version']}'s")
-    axes.set_title("Variants: up is better, right is faster, area is size; blue: beaten by none")
+    axes.set_title("up is better, right is faster, area is size\nblue: beaten by none, grey: beaten, red: refused")
     axes.margins(x=0.15, y=0.2)
     axes.grid(alpha=0.25)
     path = folder / PLOT
@@ -76,30 +103,48 @@ def _all(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(BASE, base), *record["variants"].items()]
 
 
-def _lines(record: dict[str, Any]) -> list[list[str]]:
+def _lines(record: dict[str, Any], times: Callable[[dict[str, float]], str]) -> list[list[str]]:
     best, first = unbeaten(record), next(iter(record["variants"].values()))
-    head = [f"variant ({first['rows']:,} validation rows)", "MB", "agreement"]
-    head += [f"{first['metric']} - {record['version']}'s", "times as fast", "beaten by none"]
+    head = [f"variant ({first['rows']:,} validation rows)", "MB", "peak MB", "agreement"]
+    head += [f"{first['metric']} - {record['version']}'s", "worst slice", "calibration error", "1 text", "32 texts", ""]
     lines = [head]
     for name, one in record["variants"].items():
-        fast = one["speed"]
+        worst, shift, memory = one["worst"], one["calibration"], one["memory"]
+        verdict = "refused" if name in record["refused"] else "beaten by none" if name in best else "beaten"
         lines.append(
             [
                 name,
                 f"{one['size'] / 1e6:.1f}",
+                "" if memory is None else f"{memory / 1e6:.0f}",
                 f"{one['agreement']:.4f}",
                 _apart(one["difference"]),
-                f"{fast['value']:.2f} [{fast['low']:.2f}, {fast['high']:.2f}]",
-                "yes" if name in best else "no",
+                "" if worst is None else f"{worst['difference']['value']:+.3f} {worst['name']}",
+                "" if shift is None else f"{shift:+.3f}",
+                times(one["speed"]),
+                times(one["together"]),
+                verdict,
             ]
         )
     return lines
+
+
+def _times(fast: dict[str, float]) -> str:
+    return f"{fast['value']:.2f}x [{fast['low']:.2f}, {fast['high']:.2f}]"
 
 
 def _apart(found: dict[str, float]) -> str:
     return f"{found['value']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"
 
 
-def _noise(record: dict[str, Any]) -> list[str]:
+def _notes(record: dict[str, Any]) -> list[str]:
+    """What was refused and why, and what the times are worth."""
+    where = next(one["processor"] for one in record["variants"].values())
+    told = [f"{name} is refused: {why}" for name, why in record["refused"].items()]
+    told.append(
+        f"times: over {record['version']} in PyTorch, float32, one thread, on {where['model']} "
+        f"({', '.join(where['features'])})"
+    )
     noise = max(abs(one["control"] - 1) for one in record["variants"].values())
-    return [f"times are rough: two copies of the version came out {noise:.0%} apart"] if noise > NOISE else []
+    if noise > NOISE:
+        told.append(f"times are rough: two copies of the version came out {noise:.0%} apart")
+    return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from sluice.errors import UserError
 from sluice.files import folder_digest, write_json
+from sluice.inference.processor import Processor
 from sluice.part import Part
 from sluice.tasks import resolve
 from sluice.tasks.task import Task
@@ -31,8 +33,8 @@ class Lineage(Part):
     """Commit of the code, `+dirty` where files were changed, `none` outside a repository."""
     pretraining: str | None = None
     """SHA-256 of the pretrained folder that it started from; none for its own or a checkpoint's weights."""
-    teacher: str | None = None
-    """SHA-256 of the bundle that taught it; none for a model that learnt from rows alone."""
+    parent: str | None = None
+    """SHA-256 of the version's bundle that this is a variant of; none for a model of its own."""
     run: str | None = None
     """MLflow run that trained it."""
 
@@ -54,6 +56,14 @@ class Estimate(Part):
     high: float
 
 
+class Worst(Part):
+    """The slice of the rows on which a form loses most."""
+
+    name: str
+    """As `column=value`."""
+    difference: Estimate
+
+
 class Form(Part):
     """A faster form of the model, beside its own weights run by PyTorch on the same validation rows."""
 
@@ -73,6 +83,16 @@ class Form(Part):
     """Times as fast as those weights, each with one thread and one text after the other."""
     control: float
     """Times as fast as those weights a second copy of them came out: 1 on a quiet machine."""
+    together: Estimate | None = None
+    """Times as fast with 32 texts at once."""
+    calibration: float | None = None
+    """By how much its expected calibration error is larger; None where the task's answers have no probabilities."""
+    worst: Worst | None = None
+    """None where no slice has enough rows."""
+    memory: int | None = None
+    """Bytes that a process takes at most which loads it and answers; None where that was not measured."""
+    processor: Processor | None = None
+    """What it was timed on."""
 
 
 class Bundle(Part):
@@ -109,6 +129,27 @@ class Bundle(Part):
     def resolve_task(self) -> Task:
         """The task with the fields it was trained with."""
         return resolve(self.task, self.fields)
+
+
+def weights_size(folder: Path) -> int:
+    """Bytes of the model's own weights, however many files they are in."""
+    return sum(path.stat().st_size for path in _weights(folder))
+
+
+def parameters(folder: Path) -> int:
+    """How many numbers these are."""
+    from safetensors import safe_open
+
+    count = 0
+    for path in _weights(folder):
+        with safe_open(path, "np") as file:
+            count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    return count
+
+
+def _weights(folder: Path) -> list[Path]:
+    forms = {form.file for form in Bundle.read(folder).forms.values()}
+    return [path for path in folder.glob("*.safetensors") if path.name not in forms]
 
 
 def bundle_digest(folder: Path) -> str:

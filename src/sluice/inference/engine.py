@@ -70,6 +70,10 @@ class Engine(Part, ABC):
         """Most inputs in one forward pass; None leaves it to the task."""
         return None
 
+    def missing(self) -> str | None:
+        """Which library is not installed that this engine needs, and how to get it; None where all are there."""
+        return None
+
     def chosen(self, folder: Path, task: Task) -> Engine:
         """The engine that runs this bundle: this one, unless it leaves the choice to the bundle."""
         return self

@@ -29,23 +29,10 @@ class FewerLayers(Checkpoint):
     ) -> PreTrainedModel:
         """The checkpoint's weights in fewer layers, head and embeddings included."""
         whole = super().model(model_class, labels, tokenizer, ids)
-        stack, total = layer_stack(whole), whole.config.num_hidden_layers
+        total = whole.config.num_hidden_layers
         if self.layers >= total:
             raise UserError(f"layers={self.layers}: {self.path} has {total}, expected fewer than that")
-        kept = spaced(total, self.layers)
-        config = whole.config.__class__.from_dict({**whole.config.to_dict(), **_fewer(whole.config, kept)})
-        model = model_class.from_config(config, attn_implementation=whole.config._attn_implementation)
-        numbered = re.compile(rf"^{re.escape(stack)}\.(\d+)\.")
-        places = {old: new for new, old in enumerate(kept)}
-        weights = {}
-        for name, weight in whole.state_dict().items():
-            found = numbered.match(name)
-            if found is None:
-                weights[name] = weight
-            elif int(found[1]) in places:
-                weights[f"{stack}.{places[int(found[1])]}.{name[found.end() :]}"] = weight
-        model.load_state_dict(weights)
-        return model
+        return with_layers(whole, spaced(total, self.layers))
 
     def bare(self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Any:
         """By the configuration alone."""
@@ -56,6 +43,24 @@ class FewerLayers(Checkpoint):
         config = whole.config.__class__.from_dict({**whole.config.to_dict(), **_fewer(whole.config, kept)})
         with torch.device("meta"):
             return model_class.from_config(config)
+
+
+def with_layers(whole: PreTrainedModel, kept: Sequence[int]) -> PreTrainedModel:
+    """A model of the same class with these of its layers, and all else that it has."""
+    stack, config = layer_stack(whole), whole.config
+    fewer = config.__class__.from_dict({**config.to_dict(), **_fewer(config, kept)})
+    model: PreTrainedModel = type(whole)._from_config(fewer, attn_implementation=config._attn_implementation)
+    numbered = re.compile(rf"^{re.escape(stack)}\.(\d+)\.")
+    places = {old: new for new, old in enumerate(kept)}
+    weights = {}
+    for name, weight in whole.state_dict().items():
+        found = numbered.match(name)
+        if found is None:
+            weights[name] = weight
+        elif int(found[1]) in places:
+            weights[f"{stack}.{places[int(found[1])]}.{name[found.end() :]}"] = weight
+    model.load_state_dict(weights)
+    return model
 
 
 def layer_stack(model: PreTrainedModel) -> str:

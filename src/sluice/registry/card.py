@@ -6,6 +6,9 @@ from typing import Any
 
 from sluice.inference.bundle import Bundle
 
+CARD = "README.md"
+"""The card's file in a bundle."""
+
 
 def card(
     name: str,
@@ -31,7 +34,7 @@ A {bundle.task} model of {fitted["parameters"] / 1e6:.1f} M parameters{labels}, 
 | data digest | `{lineage.data}` |
 | split digest | `{lineage.split}` |
 | pretraining digest | `{lineage.pretraining or "none"}` |
-| teacher's digest | `{lineage.teacher or "none"}` |
+| variant of the digest | `{lineage.parent or "none"}` |
 | configuration digest | `{lineage.config}` |
 | code | `{lineage.git}` |
 | run | `{lineage.run}` |

@@ -59,7 +59,7 @@ def register(store: Store, run: Run, name: str, bundle: Path, *, key: str, diges
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    version = _registered(store, name, key)
+    version = _tagged(store, name, KEY, key)
     if version is None:
         model = _log_model(run, bundle)
         tags = {KEY: key, DIGEST: digest}
@@ -91,6 +91,11 @@ def lookup(store: Store, name: str, which: int | str) -> Version | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+def by_digest(store: Store, name: str, digest: str) -> Version | None:
+    """The newest version with this bundle, or None."""
+    return _tagged(store, name, DIGEST, digest)
 
 
 def fetch(store: Store, version: Version) -> Path:
@@ -152,8 +157,8 @@ def drop_alias(store: Store, name: str, alias: str) -> None:
     store.client.delete_registered_model_alias(name, alias)
 
 
-def _registered(store: Store, name: str, key: str) -> Version | None:
-    found = store.client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'")
+def _tagged(store: Store, name: str, tag: str, value: str) -> Version | None:
+    found = store.client.search_model_versions(f"name = '{name}' and tags.`{tag}` = '{value}'")
     return _version(max(found, key=lambda one: int(one.version))) if found else None
 
 

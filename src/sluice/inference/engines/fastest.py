@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import ClassVar
 
 from sluice.inference.bundle import Bundle
 from sluice.inference.engine import Engine, Forward, Writer, gpus
 from sluice.inference.engines.continuous import ContinuousEngine
-from sluice.inference.engines.onnx import OnnxEngine
+from sluice.inference.engines.formed import engine_of, unfit
 from sluice.inference.engines.torch import TorchEngine
 from sluice.tasks.task import Task
+
+log = logging.getLogger("sluice")
 
 
 class FastestEngine(Engine):
@@ -26,11 +29,13 @@ class FastestEngine(Engine):
         """The engine for this bundle on this machine."""
         if task.architecture == "decoder":
             return ContinuousEngine(threads=self.threads)
-        speeds = {name: form.speed.value for name, form in Bundle.read(folder).forms.items() if form.speed.value > 1}
-        if not speeds or gpus():
-            return TorchEngine(threads=self.threads)
-        best = max(speeds, key=lambda name: speeds[name])
-        return OnnxEngine(precision="int8" if best == "int8" else "float32", threads=self.threads)
+        forms = {name: form.speed.value for name, form in Bundle.read(folder).forms.items() if form.speed.value > 1}
+        for name in sorted(forms, key=lambda name: -forms[name]) if not gpus() else ():
+            reason = unfit(name)
+            if reason is None:
+                return engine_of(name, self.threads)
+            log.warning("%s is not served as %s: %s", folder.name, name, reason)
+        return TorchEngine(threads=self.threads)
 
     def load(self, folder: Path, task: Task) -> Forward:
         """What the chosen engine loads."""

@@ -54,7 +54,7 @@ class OnnxEngine(Engine):
         padding = int(session.get_modelmeta().custom_metadata_map[PADDING])
 
         def run(batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
-            return session.run(None, _padded(batch, padding))[0]
+            return session.run(None, padded(batch, padding))[0]
 
         def together(batch: Sequence[Sequence[int]], options: BaseModel) -> npt.NDArray[Any]:
             return run(batch)
@@ -76,7 +76,7 @@ class OnnxEngine(Engine):
         return onnxruntime.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
 
 
-def _padded(batch: Sequence[Sequence[int]], padding: int) -> dict[str, npt.NDArray[np.int64]]:
+def padded(batch: Sequence[Sequence[int]], padding: int) -> dict[str, npt.NDArray[np.int64]]:
     """The graph's inputs: token ids and which of them count, shape (batch, longest input), filled up on the right."""
     import numpy as np
 

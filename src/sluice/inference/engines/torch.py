@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+BFLOAT16_FILE = "model.bf16.safetensors"
+"""Weights of half the size, in a bundle that has them."""
+
+
 class TorchEngine(Engine):
     """PyTorch on the CPU or one GPU."""
 
@@ -34,7 +38,9 @@ class TorchEngine(Engine):
 
         if self.threads:
             torch.set_num_threads(self.threads)
-        model = task.model_class().from_pretrained(folder.absolute(), dtype=getattr(torch, self.dtype))
+        half = self.dtype == "bfloat16" and (folder / BFLOAT16_FILE).exists()
+        chosen = {"dtype": getattr(torch, self.dtype), "variant": "bf16" if half else None}
+        model = task.model_class().from_pretrained(folder.absolute(), **chosen)
         return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
     def load(self, folder: Path, task: Task) -> Forward:

@@ -1,0 +1,49 @@
+"""The ONNX graph in 8-bit integers for OpenVINO: weights and activations scaled once, by what training rows show."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sluice.compression.quiet import quiet
+from sluice.errors import UserError
+from sluice.inference.engines.onnx import FILES, padded
+from sluice.inference.engines.onnx import PADDING as SAID
+from sluice.inference.engines.openvino import FILE, MISSING, PADDING
+from sluice.inference.predictor import Texts
+
+FEWEST = 50
+"""Rows below which the range of activations is anybody's guess."""
+
+
+def calibrate(bundle: Path, inputs: Sequence[Any]) -> Path:
+    """Write the graph beside the float32 one, scaled by these inputs of training rows. Returns its path.
+
+    By NNCF: smooth quantization (Xiao et al. 2023) and bias correction, as for Transformers. Raises UserError where
+    the libraries are not installed or the inputs are too few.
+    """
+    if not (find_spec("openvino") and find_spec("nncf")):
+        raise UserError(f"{MISSING}. Or leave the form openvino out")
+    if len(inputs) < FEWEST:
+        told = f"openvino is calibrated on training rows, and there are {len(inputs)}"
+        raise UserError(f"{told}, expected at least {FEWEST}. Leave the form out")
+    os.environ["NNCF_CI"] = "1"  # its way to be told that nothing is to be reported to its makers
+    with quiet(), redirect_stdout(io.StringIO()):
+        import nncf
+        import onnx
+        import openvino
+
+        graph = bundle / FILES["float32"]
+        said = {one.key: one.value for one in onnx.load(graph, load_external_data=False).metadata_props}
+        rows = [one.ids for one in Texts(bundle).encode(inputs)]
+        data = nncf.Dataset(rows, lambda ids: padded([ids], int(said[SAID])))
+        model = openvino.convert_model(graph)
+        scaled = nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(rows))
+        scaled.set_rt_info(said[SAID], PADDING)
+        openvino.save_model(scaled, bundle / FILE, compress_to_fp16=False)
+    return bundle / FILE
