@@ -13,7 +13,7 @@ from sluice.config import Config
 from sluice.errors import UserError
 from sluice.inference.bundle import Bundle, Form, parameters, weights_size
 from sluice.models.checkpoint import Checkpoint
-from sluice.models.fewer import FewerLayers
+from sluice.models.fewer import FewerLayers, Reshaped
 from sluice.part import digest
 from sluice.registry.runs import Run, open_run
 from sluice.registry.store import Store
@@ -109,11 +109,13 @@ def take(session: Session, origin: Origin) -> Output:
 
 
 def distill(session: Session, prepared: Output, origin: Origin, taken: Output) -> Output:
-    """The student: some of the layers of `taken`, after learning from the rows and from the version."""
+    """The student: some of the layers of `taken`, or new ones, after learning from the rows and from the version."""
     from transformers import AutoConfig
 
-    folder = taken.folder / "bundle"
-    layers = session.cfg.compress.student.layers or max(1, AutoConfig.from_pretrained(folder).num_hidden_layers // 2)
+    folder, said = taken.folder / "bundle", session.cfg.compress.student
+    if said.config:
+        return _taught(session, "distill", prepared, origin, Reshaped(path=str(folder), config=said.config), taken, 0)
+    layers = said.layers or max(1, AutoConfig.from_pretrained(folder).num_hidden_layers // 2)
     return _taught(session, "distill", prepared, origin, FewerLayers(path=str(folder), layers=layers), taken, layers)
 
 
@@ -167,7 +169,7 @@ def weigh(session: Session, prepared: Output, origin: Origin, learnt: Output, na
         yardstick = _yardstick(session, prepared, origin)
         form = yardstick.measure(WEIGHTS, TorchEngine(), learnt.folder / "bundle", memory=True)
         why = session.cfg.compress.refusal(form) or no_better(form, weights_size(origin.bundle))
-        return {"name": name, "form": form.model_dump(mode="json"), "refused": why}
+        return {"name": name, "form": form.model_dump(), "refused": why}
 
     return session.stage("weigh", _key(session, prepared, origin, learnt.record["digest"]), build)
 
@@ -187,7 +189,7 @@ def compare(session: Session, prepared: Output, origin: Origin, weighed: list[Ou
         record = {
             "version": str(origin.version),
             "size": weights_size(origin.bundle),
-            "variants": {name: form.model_dump(mode="json") for name, form in variants.items()},
+            "variants": {name: form.model_dump() for name, form in variants.items()},
             "new": [name for name in variants if name not in had],
             "refused": refused,
         }

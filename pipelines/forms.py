@@ -122,7 +122,7 @@ def make(
             remove_form(name, bundle)
     kept = {name: form for name, form in forms.items() if name not in refused}
     Bundle.read(bundle).model_copy(update={"forms": kept}).write(bundle)
-    return {"forms": {name: form.model_dump(mode="json") for name, form in forms.items()}, "refused": refused}
+    return {"forms": {name: form.model_dump() for name, form in forms.items()}, "refused": refused}
 
 
 def command(cfg: Config) -> None:

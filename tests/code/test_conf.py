@@ -44,7 +44,7 @@ def _changed(value: object) -> list[object]:
     if isinstance(value, str):
         return ["fp32", "bfloat16", "none", "balanced", "csv", "random", "causal", "drop", "refuse", f"{value}x"]
     if isinstance(value, tuple):
-        return [(*value, "other")]
+        return [(*value, "other"), value[:-1]]
     if isinstance(value, dict):
         fewer = dict(list(value.items())[1:])
         return [
@@ -54,7 +54,7 @@ def _changed(value: object) -> list[object]:
             fewer,
             {"x": TorchEngine()},
         ]
-    return [0.5, 1, 7, "x", "csv", "http://127.0.0.1:1", Path("x"), {"accuracy": 0.5}, {"rank": 8}, ("x",)]
+    return [0.5, 1, 7, "x", "csv", "http://127.0.0.1:1", Path("x"), {"accuracy": 0.5}, {"rank": 8}, ("x",), ("onnx",)]
 
 
 def _leaves(part: Part) -> list[tuple[tuple[str, ...], object]]:

@@ -11,8 +11,10 @@ import pytest
 from serving import process
 from sluice.inference.bundle import Bundle, Estimate, Form, Lineage
 from sluice.inference.engine import VISIBLE, Engine, gpus
-from sluice.inference.engines import fastest
+from sluice.inference.engines import fastest, formed
 from sluice.inference.engines.fastest import FastestEngine
+from sluice.inference.engines.openvino import MISSING, OpenvinoEngine
+from sluice.inference.processor import Processor, processor
 from sluice.tasks.chat import Chat
 from sluice.tasks.classification import Classification
 from sluice.tasks.task import Task
@@ -39,14 +41,43 @@ def chosen(folder: Path, task: Task, **speeds: float) -> Engine:
         ({"onnx": 1.5, "int8": 2.5}, "onnx int8"),
         ({"onnx": 1.5, "int8": 1.2}, "onnx float32"),
         ({"onnx": 0.9, "int8": 0.8}, "torch float32"),
+        ({"int8": 2.5, "openvino": 4.0}, "openvino int8"),
+        ({"bf16": 2.0, "onnx": 1.5}, "torch bfloat16"),
     ],
 )
 def test_the_form_that_was_measured_to_be_fastest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speeds: dict[str, float], name: str
 ) -> None:
     monkeypatch.setattr(fastest, "gpus", lambda: [])
+    monkeypatch.setattr(formed, "processor", lambda: Processor(model="mine", features=("avx512_bf16",)))
     engine = chosen(tmp_path, Classification(), **speeds)
     assert (engine.name, engine.threads) == (name, 3)
+
+
+def test_what_cannot_run_here_is_passed_over_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as a bundle of another machine, or of a later sluice."""
+    monkeypatch.setattr(fastest, "gpus", lambda: [])
+    monkeypatch.setattr(formed, "processor", lambda: Processor(model="an older one", features=("avx2",)))
+    monkeypatch.setattr(OpenvinoEngine, "missing", lambda self: MISSING)
+    assert chosen(tmp_path, Classification(), later=9.0, bf16=5.0, openvino=4.0, int8=2.5).name == "onnx int8"
+    told = [record.getMessage() for record in caplog.records]
+    assert [one.partition(" is not served as ")[2] for one in told] == [
+        "later: this version of sluice knows no form later",
+        "bf16: an older one does not compute in bfloat16",
+        "openvino: openvino is not installed: pip install 'sluice[openvino]'",
+    ]
+
+
+def test_the_processor_is_read_from_what_the_system_says(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx2 amx_bf16\n\nmodel name\t: x\n")
+    assert processor(info) == Processor(model="Some CPU", features=("avx2", "amx_bf16"))
+    arm = tmp_path / "arm"
+    arm.write_text("processor\t: 0\nFeatures\t: fp asimddp bf16\n")
+    assert processor(arm).features == ("asimddp", "bf16")
+    assert processor(tmp_path / "none").features == ()
 
 
 def test_a_gpu_is_not_left_idle_and_decoders_write_continuously(

@@ -1,16 +1,25 @@
-"""`make compress`: a version teaches a smaller one, which is a version itself where it holds up."""
+"""`make compress`: variants of a version, each measured beside it; the fastest that holds is a version itself."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from sluice.inference.bundle import Bundle
 from sluice.registry.store import Store
 from sluice.registry.versions import find, intact
+from tests.e2e.conftest import REPOSITORY
 
 pytestmark = pytest.mark.slow
 DEEP = ("model.layers=4", "train.max_steps=60")
 SPOILT = ("train.max_steps=20", "train.learning_rate=10")
+LOOSE = ("compress.max_drop=1", "compress.max_slice_drop=null", "compress.max_calibration_shift=null")
+DISTILL = ("compress=distill", "compress.steps=[distill,onnx]")
+PRUNE = ("compress=prune", "compress.steps=[prune]")
 
 
 @pytest.fixture(scope="module")
@@ -20,53 +29,111 @@ def deep(house):
     return house
 
 
-def test_a_student_is_registered_with_its_lineage_and_what_it_is_worth(deep):
-    told = deep("compress", *DEEP, "compress.max_drop=1")
-    assert "[distill] done" in told
-    assert "student torch" in told
-    assert "demo:4, taught by demo:3, is the challenger" in told
+def test_the_fastest_form_makes_a_version_with_its_lineage_and_what_it_is_worth(deep):
+    told = deep("compress", *DEEP, "compress.steps=[bf16,onnx]")
+    assert "demo:4, made of demo:3, is the challenger" in told
+    assert "times: over demo:3 in PyTorch, float32, one thread, on " in told
     store = Store(deep.root, None)
-    teacher, version = find(store, "demo", 3), find(store, "demo", 4)
+    parent, version = find(store, "demo", 3), find(store, "demo", 4)
     bundle = intact(store, version)
-    assert Bundle.read(bundle).lineage.teacher == teacher.digest
-    assert json.loads((bundle / "config.json").read_text())["num_hidden_layers"] == 2
+    described = Bundle.read(bundle)
+    assert described.lineage.parent == parent.digest
+    assert "onnx" in described.forms
+    assert described.forms["onnx"].processor
+    assert described.forms["onnx"].memory
+    weights = [(intact(store, one) / "model.safetensors").read_bytes() for one in (parent, version)]
+    assert weights[0] == weights[1]
     card = (bundle / "README.md").read_text()
-    assert "A student of demo:3: " in card
-    assert f"| teacher's digest | `{teacher.digest}` |" in card
+    assert "onnx of demo:3: " in card
+    assert f"| variant of the digest | `{parent.digest}` |" in card
     run = store.client.get_run(version.run_id)
-    assert run.info.run_name.startswith("distill-")
-    assert run.data.tags["mlflow.parentRunId"] == teacher.run_id
-    found = store.client.search_runs([store.experiment("demo")], "attributes.run_name = 'compress'")
-    assert [run.data.metrics.keys() for run in found] == [{"student_torch/difference", "student_torch/speed"}]
-    assert {file.path for file in store.client.list_artifacts(found[0].info.run_id)} == {"compress.md", "tradeoff.png"}
+    assert run.info.run_name.startswith("forms-")
+    assert run.data.tags["mlflow.parentRunId"] == parent.run_id
+    (compared,) = store.client.search_runs([store.experiment("demo")], "attributes.run_name = 'variants'")
+    assert {file.path for file in store.client.list_artifacts(compared.info.run_id)} == {"tradeoff.png", "variants.md"}
+    above = f"tags.`mlflow.parentRunId` = '{compared.info.run_id}'"
+    each = store.client.search_runs([store.experiment("demo")], above)
+    assert {run.info.run_name for run in each} == {"bf16", "onnx"}
+    assert {run.data.tags["sluice.variant_of"] for run in each} == {"demo:3"}
+    assert all(run.data.metrics["variant/speed"] > 0 for run in each)
 
 
 def test_doing_it_again_does_nothing(deep):
-    told = deep("compress", *DEEP, "compress.max_drop=1", "version=3")
-    for stage in ("preprocess", "distill", "compress", "evaluate", "register"):
+    """The challenger is the variant by now; what is compressed again is what that was made of."""
+    told = deep("compress", *DEEP, "compress.steps=[bf16,onnx]")
+    for stage in ("preprocess", "take", "forms", "variants", "evaluate", "register"):
         assert f"[{stage}] unchanged" in told
-    assert "demo:4, taught by demo:3" in told
+    assert "demo:4, made of demo:3, is the challenger" in told
 
 
-def test_a_student_that_does_not_hold_up_is_refused(deep):
-    told = deep("compress", "model.layers=4", *SPOILT, "version=3", "compress.max_drop=0", code=1)
-    assert "refused: lower bound of the difference in accuracy" in told
-    assert "Nothing is registered" in told
-    assert "demo:5" not in deep("history")
+def test_what_a_version_has_already_is_not_registered_again(deep):
+    told = deep("compress", *DEEP, "version=4", "compress.steps=[onnx]")
+    assert "Nothing is registered: onnx, which demo:4 has, is the fastest that holds" in told
+
+
+def test_a_student_is_registered_with_what_it_is_worth(deep):
+    told = deep("compress", *DEEP, *DISTILL, *LOOSE, "version=3")
+    assert "[distill] done" in told
+    assert "distilled torch" in told
+    assert "distilled onnx" in told
+    store = Store(deep.root, None)
+    bundle = intact(store, find(store, "demo", 5))
+    assert Bundle.read(bundle).lineage.parent == find(store, "demo", 3).digest
+    assert json.loads((bundle / "config.json").read_text())["num_hidden_layers"] == 2
+    assert "distilled onnx of demo:3: " in (bundle / "README.md").read_text()
+
+
+def test_a_pruned_model_learns_again_and_may_be_given_another_shape(deep):
+    told = deep("compress", *DEEP, *PRUNE, *LOOSE, "version=3", "compress.prune.layers=3")
+    assert "left    3 layers, 64 neurons, 2 heads" in told
+    assert "[recover] done" in told
+    assert "demo:6, made of demo:3, is the challenger" in told
+    shape = "compress.student.config={num_hidden_layers: 1, hidden_size: 16}"
+    told = deep("compress", *DEEP, *DISTILL[:1], "compress.steps=[distill]", shape, *LOOSE, "version=3")
+    assert "demo:7, made of demo:3" in told
+    store = Store(deep.root, None)
+    config = json.loads((intact(store, find(store, "demo", 7)) / "config.json").read_text())
+    assert (config["num_hidden_layers"], config["hidden_size"]) == (1, 16)
+
+
+def test_a_student_that_does_not_hold_up_ends_the_plan(deep):
+    told = deep("compress", "model.layers=4", *SPOILT, *DISTILL, "version=3", "compress.max_drop=0", code=1)
+    assert "distilled torch is refused: lower bound of the difference in accuracy" in told
+    assert "Nothing is registered: no variant holds" in told or "which demo:3 has" in told
+    assert "[forms]" not in told
+    assert "demo:8" not in deep("history")
 
 
 def test_mistakes_are_told_before_anything_is_learnt(deep):
-    told = deep("compress", *DEEP, "version=4", code=2)
-    assert "demo:4 was taught itself: name the version that is to teach, version=" in told
     told = deep("compress", *DEEP, "version=3", "data.split.seed=7", code=2)
     assert "demo:3 learnt from other rows" in told
-    assert "has 4, expected fewer than that" in deep(
-        "compress", *DEEP, "version=3", "compress.student.layers=4", code=2
-    )
+    told = deep("compress", *DEEP, *DISTILL, "version=3", "compress.student.layers=4", code=2)
+    assert "has 4, expected fewer than that" in told
+    told = deep("compress", *DEEP, "version=3", "compress.steps=[onnx,distill]", code=2)
+    assert "expected each once, distill and prune before bf16, onnx, int8, openvino" in told
+    told = deep("compress", *DEEP, "version=3", *DISTILL, "compress.student.config={depth: 3}", code=2)
+    assert "has no such setting" in told
 
 
-def test_the_gate_takes_a_student_like_any_challenger(deep):
+def test_a_plan_that_is_killed_goes_on_where_it_was(deep):
+    """In the midst of its learning: what was done before is found done, and the version comes to be once."""
+    asked = [*deep.choices, *DEEP, *DISTILL, *LOOSE, "version=3", "seed=5", "train.max_steps=200"]
+    command = [sys.executable, "-m", "pipelines.compress", *asked]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=deep.environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:  # fmt: skip
+        for line in process.stdout:
+            if b"[distill]" in line:
+                break
+        time.sleep(3)
+        os.kill(process.pid, signal.SIGKILL)
+    told = deep("compress", *asked[len(deep.choices) :])
+    assert "[take] unchanged" in told
+    assert "made of demo:3, is the challenger" in told
+    assert "[register] unchanged" in deep("compress", *asked[len(deep.choices) :])
+
+
+def test_the_gate_takes_a_variant_like_any_challenger(deep):
     deep("promote", "version=3")
-    told = deep("promote", "version=4", "gate.max_drop=1", "gate.max_slice_drop=1", "gate.baseline_margin=null")
-    assert "gate: demo:4 against demo:3" in told
-    assert "promoted: demo:4 is the champion" in told
+    told = deep("promote", "version=5", "gate.max_drop=1", "gate.max_slice_drop=1", "gate.baseline_margin=null")
+    assert "gate: demo:5 against demo:3" in told
+    assert "promoted: demo:5 is the champion" in told

@@ -19,6 +19,9 @@ class Student(Part):
 
     layers: int | None = Field(None, ge=1)
     """Layers that it takes; none: half of them."""
+    config: dict[str, int | float] = {}
+    """Instead: new weights in the teacher's architecture, with these numbers in its configuration as transformers name
+    them. It then learns from answers alone."""
     share: float = Field(0.5, ge=0, le=1)
     """Of the loss, that is how far its answers are from its teacher's; the rest is the task's own."""
     temperature: float = Field(2.0, gt=0)
@@ -55,6 +58,8 @@ class Quality(Part):
 
     def refusal(self, form: Form) -> str | None:
         """Why a variant is not kept, in one line, or None."""
+        if form.broken:
+            return f"{form.broken:,} outputs are no finite numbers"
         if self.min_agreement is not None and not form.agreement >= self.min_agreement:
             return f"agreement {form.agreement:.4f}, expected at least {self.min_agreement:g}"
         if not form.difference.low >= -self.max_drop:

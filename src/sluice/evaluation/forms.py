@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ import numpy as np
 from pydantic import BaseModel
 
 from sluice.data.prepare import load
+from sluice.errors import UserError
 from sluice.evaluation.latency import TOGETHER, speed
 from sluice.evaluation.settings import Evaluate
-from sluice.evaluation.slices import slices_of
+from sluice.evaluation.slices import Rows, slices_of
 from sluice.inference.bundle import Estimate, Form, Worst
 from sluice.inference.engine import Engine
 from sluice.inference.engines.torch import TorchEngine
@@ -35,10 +37,12 @@ class Heard:
 
     outputs: Outputs
     """Those of every input that was asked for."""
-    tally: Tally
-    """Of its answers to the rows."""
-    calibration: float | None
+    tally: Tally | None = None
+    """Of its answers to the rows; None where some are no numbers."""
+    calibration: float | None = None
     """Expected calibration error; None where answers have no probabilities."""
+    broken: int = 0
+    """Outputs that are no finite numbers."""
 
 
 class Yardstick:
@@ -52,6 +56,9 @@ class Yardstick:
         self._resampler = Resampler(len(self._references), settings.sampling(seed))
         self._slices = slices_of(self._task, rows, settings)
         self._own = self._hear(self._plain)
+        if self._own.tally is None:
+            raise UserError(f"{bundle}: {self._own.broken:,} outputs of its own weights are no finite numbers")
+        self._tally = self._own.tally
 
     def measure(self, file: str, engine: Engine, bundle: Path | None = None, memory: bool = False) -> Form:
         """Hold the form in a bundle's `file`, which `engine` runs, against the weights; none is their own bundle.
@@ -61,6 +68,8 @@ class Yardstick:
         bundle = bundle or self._bundle
         task, predictor = self._task, Predictor(bundle, engine)
         heard, alone = self._hear(predictor), engine.model_copy(update={"threads": 1})
+        if heard.tally is None:
+            return self._broken(bundle / file, heard)
         inputs = task.inputs(self._rows)[: self._settings.latency_texts]
         with _one_thread():
             compared = Predictor(bundle, alone), self._plain, self._control
@@ -72,7 +81,7 @@ class Yardstick:
             rows=len(self._references),
             agreement=task.agreement(heard.outputs, self._own.outputs, predictor.bundle.labels),
             metric=task.primary_metric,
-            difference=self._difference(heard.tally, self._own.tally),
+            difference=self._difference(heard.tally),
             speed=Estimate(value=timed.median, low=timed.low, high=timed.high),
             control=timed.control,
             together=Estimate(value=together.median, low=together.low, high=together.high),
@@ -82,19 +91,35 @@ class Yardstick:
             processor=processor(),
         )
 
-    def _difference(self, ours: Tally, theirs: Tally) -> Estimate:
-        """In the primary metric, positive where ours is better."""
-        metric = self._task.primary_metric
-        found: Interval = self._resampler.differences(ours, theirs)[metric]
+    def _broken(self, file: Path, heard: Heard) -> Form:
+        """What can be said of a form whose outputs are no numbers."""
+        none = Estimate(value=math.nan, low=math.nan, high=math.nan)
+        return Form(
+            file=file.name,
+            size=_size(file),
+            rows=len(self._references),
+            agreement=math.nan,
+            metric=self._task.primary_metric,
+            difference=none,
+            speed=none,
+            control=1,
+            broken=heard.broken,
+            together=none,
+            processor=processor(),
+        )
+
+    def _difference(self, tally: Tally, rows: Rows | None = None) -> Estimate:
+        """From the weights in the primary metric, on all rows or these, positive where the form is better."""
+        metric, pair = self._task.primary_metric, [tally, self._tally]
+        if rows is not None:
+            pair = [one.only(rows) for one in pair]
+        found: Interval = self._resampler.differences(*pair)[metric]
         if sign(metric) < 0:
             return Estimate(value=-found.mean, low=-found.high, high=-found.low)
         return Estimate(value=found.mean, low=found.low, high=found.high)
 
     def _worst(self, tally: Tally) -> Worst | None:
-        each = [
-            Worst(name=one.name, difference=self._difference(tally.only(one.rows), self._own.tally.only(one.rows)))
-            for one in self._slices
-        ]
+        each = [Worst(name=one.name, difference=self._difference(tally, one.rows)) for one in self._slices]
         return min(each, key=lambda one: one.difference.high, default=None)
 
     def _hear(self, predictor: Predictor) -> Heard:
@@ -107,9 +132,15 @@ class Yardstick:
 
         task, labels = self._task, predictor.bundle.labels
         observed = task.observe(ask, self._rows)
+        if broken := sum(map(_no_number, outputs)):
+            return Heard(outputs, broken=broken)
         answers = task.predictions(observed, labels)
         calibration = task.metrics(observed, labels, self._references).get(CALIBRATION)
         return Heard(outputs, task.tally(answers, self._references, labels), calibration)
+
+
+def _no_number(output: Any) -> bool:
+    return isinstance(output, np.ndarray) and output.dtype.kind == "f" and not np.isfinite(output).all()
 
 
 def sample(prepared: Path, count: int, seed: int, side: str = "validation") -> Columns:

@@ -83,6 +83,8 @@ class Form(Part):
     """Times as fast as those weights, each with one thread and one text after the other."""
     control: float
     """Times as fast as those weights a second copy of them came out: 1 on a quiet machine."""
+    broken: int = 0
+    """Outputs that are no finite numbers. Where there are any, nothing else was measured."""
     together: Estimate | None = None
     """Times as fast with 32 texts at once."""
     calibration: float | None = None

@@ -62,9 +62,11 @@ class Encoder(FromScratch):
             eos_token_id=tokenizer.sep_token_id,
             **label_maps(labels),
         )
+        from sluice.models.lsa import start_embeddings
+
         model = model_class.from_config(config, attn_implementation=ATTENTION)
         if self.embeddings == "lsa":
-            self._start_embeddings(model, tokenizer, ids)
+            start_embeddings(model, tokenizer, ids)
         return model
 
     def bare(self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Any:
@@ -82,22 +84,6 @@ class Encoder(FromScratch):
         return Pretrained(
             path=str(folder), embedding_dropout=self.embedding_dropout, classifier_dropout=self.classifier_dropout
         )
-
-    @staticmethod
-    def _start_embeddings(
-        model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[Sequence[int]]
-    ) -> None:
-        """Overwrite the drawn embeddings of all tokens that occur; keep the scale that the architecture draws with."""
-        import torch
-
-        from sluice.models.lsa import lsa_embeddings
-
-        weight = model.get_input_embeddings().weight
-        vectors = torch.from_numpy(lsa_embeddings(ids, len(tokenizer), weight.shape[1], seed=0))
-        known = vectors.abs().sum(dim=1) > 0
-        known[tokenizer.all_special_ids] = False
-        with torch.no_grad():
-            weight[known] = model.config.initializer_range * vectors[known]
 
 
 class Pretrained(Checkpoint):

@@ -45,6 +45,43 @@ class FewerLayers(Checkpoint):
             return model_class.from_config(config)
 
 
+class Reshaped(Checkpoint):
+    """A checkpoint's tokenizer and architecture with other numbers in its configuration, and weights that are drawn."""
+
+    config: dict[str, int | float]
+
+    def model(
+        self,
+        model_class: type[Any],
+        labels: Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        ids: Sequence[Sequence[int]],
+    ) -> PreTrainedModel:
+        """New weights, drawn from torch's seed; embeddings that know which tokens keep company in `ids`."""
+        from sluice.models.lsa import start_embeddings
+
+        whole = super().bare(model_class, labels, tokenizer).config
+        told = whole.to_dict()
+        if unknown := set(self.config) - set(told):
+            raise UserError(f"config={sorted(unknown)}: {type(whole).__name__} has no such setting")
+        kinds = told.get("layer_types")
+        count = int(self.config.get("num_hidden_layers", whole.num_hidden_layers))
+        if kinds:
+            told["layer_types"] = [kinds[at % len(kinds)] for at in range(count)]
+        config = type(whole).from_dict({**told, **self.config})
+        model: PreTrainedModel = model_class.from_config(config, attn_implementation=whole._attn_implementation)
+        if ids:
+            start_embeddings(model, tokenizer, ids)
+        return model
+
+    def bare(self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Any:
+        """By the configuration alone."""
+        import torch
+
+        with torch.device("meta"):
+            return self.model(model_class, labels, tokenizer, [])
+
+
 def with_layers(whole: PreTrainedModel, kept: Sequence[int]) -> PreTrainedModel:
     """A model of the same class with these of its layers, and all else that it has."""
     stack, config = layer_stack(whole), whole.config

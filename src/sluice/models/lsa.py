@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def lsa_embeddings(ids: Sequence[Sequence[int]], vocabulary: int, width: int, seed: int) -> npt.NDArray[np.float32]:
@@ -31,3 +35,15 @@ def lsa_embeddings(ids: Sequence[Sequence[int]], vocabulary: int, width: int, se
     full = np.zeros((vocabulary, width), np.float32)
     full[:, :width_found] = vectors / vectors.std()
     return full
+
+
+def start_embeddings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[Sequence[int]]) -> None:
+    """Overwrite a model's drawn embeddings of all tokens that occur, in the scale that its architecture draws with."""
+    import torch
+
+    weight = model.get_input_embeddings().weight
+    vectors = torch.from_numpy(lsa_embeddings(ids, len(tokenizer), weight.shape[1], seed=0))
+    known = vectors.abs().sum(dim=1) > 0
+    known[tokenizer.all_special_ids] = False
+    with torch.no_grad():
+        weight[known] = model.config.initializer_range * vectors[known]

@@ -49,7 +49,8 @@ class Distiller(FineTuner):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         targets, student = inputs["labels"], self.accelerator.unwrap_model(model)
         given = {name: value for name, value in inputs.items() if name != "labels"}
-        with heard(self.teacher, self._matched) as theirs, heard(student, self._own) as ours:
+        own, matched = self._places
+        with heard(self.teacher, matched) as theirs, heard(student, own) as ours:
             with torch.no_grad(), autocast(self.settings.precision, self.args.device.type):
                 taught = self.task.scores(self.teacher, dict(given), targets)
             loss, found = super().compute_loss(model, inputs, True, num_items_in_batch)
@@ -58,24 +59,26 @@ class Distiller(FineTuner):
             if num_items_in_batch is not None:
                 apart = apart * self.accelerator.num_processes
             total = (1 - self.said.share) * loss + self.said.share * apart
-            if self.said.hidden and len(ours) == len(self._own):  # a task that reads two texts goes through them twice
+            if own and len(ours) == len(own):  # a task that reads two texts goes through the layers twice
                 part = len(targets) / items if num_items_in_batch is not None else 1.0
                 total = total + self.said.hidden * part * _distance(ours, theirs, given)
         return (total, found) if return_outputs else total
 
     @property
-    def _own(self) -> list[int]:
-        return list(range(self.accelerator.unwrap_model(self.model).config.num_hidden_layers))
-
-    @property
-    def _matched(self) -> list[int]:
-        return spaced(self.teacher.config.num_hidden_layers, len(self._own))
+    def _places(self) -> tuple[list[int], list[int]]:
+        """The student's layers, and those of the teacher that they answer to; none where states are not compared, as
+        those of new weights, which may be of another width."""
+        if not self.said.hidden or self.said.config:
+            return [], []
+        count = self.accelerator.unwrap_model(self.model).config.num_hidden_layers
+        return list(range(count)), spaced(self.teacher.config.num_hidden_layers, count)
 
 
 @contextmanager
 def heard(model: Any, places: list[int]) -> Iterator[list[torch.Tensor]]:
     """The hidden states that the layers at these places give while the context lasts, in their order."""
-    layers, found = model.get_submodule(layer_stack(model)), []
+    layers = model.get_submodule(layer_stack(model)) if places else []
+    found: list[torch.Tensor] = []
 
     def keep(layer: Any, given: Any, states: Any) -> None:
         found.append(states[0] if isinstance(states, tuple) else states)
