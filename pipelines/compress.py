@@ -184,24 +184,31 @@ def compare(session: Session, prepared: Output, origin: Origin, weighed: list[Ou
     def build(folder: Path, child: Run) -> dict[str, Any]:
         from sluice.evaluation.tradeoff import markdown, nothing_new, plot, table
 
-        had = tuple(Bundle.read(origin.bundle).forms)
         variants, refused = (_smaller if weighed else _same)(session, prepared, origin, weighed, formed)
         record = {
             "version": str(origin.version),
             "size": weights_size(origin.bundle),
             "variants": {name: form.model_dump() for name, form in variants.items()},
-            "new": [name for name in variants if name not in had],
+            "new": [name for name in variants if _is_new(name, origin, weighed)],
             "refused": refused,
         }
         record["nothing"] = nothing_new(record)
-        print(table(record), flush=True)
-        child.text(markdown(record), "variants.md")
-        child.file(plot(record, folder))
+        if variants:
+            print(table(record), flush=True)
+            child.text(markdown(record), "variants.md")
+            child.file(plot(record, folder))
         for name, form in variants.items():
             _note(session, child, origin, name, form, refused.get(name))
         return record
 
     return session.stage("variants", key, build)
+
+
+def _is_new(name: str, origin: Origin, weighed: list[Output]) -> bool:
+    """Whether a variant is of what would be registered, and the version has it not yet."""
+    if weighed:
+        return name.startswith(f"{weighed[-1].record['name']} ")
+    return name not in Bundle.read(origin.bundle).forms
 
 
 Measured = tuple[dict[str, Form], dict[str, str]]
@@ -241,9 +248,7 @@ def _note(session: Session, above: Run, origin: Origin, name: str, form: Form, r
     key = digest([session.key, origin.version.digest, name])
     about = {"variant_of": str(origin.version), "parent": origin.version.digest, "refused": refused or "no"}
     tags = {f"sluice.{one}": told for one, told in about.items()}
-    with open_run(
-        session.store, session.cfg.name, name, key, above, {**tags, "sluice.refused": refused or "no"}
-    ) as run:
+    with open_run(session.store, session.cfg.name, name, key, above, tags) as run:
         together = form.together.value if form.together else None
         figures = {
             "size": form.size,

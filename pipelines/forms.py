@@ -37,7 +37,9 @@ def run(
     """
     cfg, settings = session.cfg, session.cfg.forms
     if compressing:
-        settings = (settings or Forms()).model_copy(update={"names": fitting(names, fitted.folder / "bundle")})
+        settings = (settings or Forms()).model_copy(
+            update={"names": fitting(names, fitted.folder / "bundle", prepared.record["rows"]["train"])}
+        )
     if settings is None:
         return None
     evaluate = cfg.evaluate
@@ -80,8 +82,12 @@ def run(
     return session.stage("forms", key, build)
 
 
-def fitting(names: tuple[FormName, ...] | None, bundle: Path) -> tuple[FormName, ...]:
-    """The forms that are asked for, or all that fit. Raises UserError where one that is asked for cannot be run."""
+def fitting(names: tuple[FormName, ...] | None, bundle: Path, rows: int) -> tuple[FormName, ...]:
+    """The forms that are asked for, or all that fit a model of so many training rows, this task and this processor.
+
+    Raises UserError where one that is asked for cannot be run.
+    """
+    from sluice.compression.calibrate import FEWEST
     from sluice.compression.export import obstacle
 
     if names is not None:
@@ -92,6 +98,8 @@ def fitting(names: tuple[FormName, ...] | None, bundle: Path) -> tuple[FormName,
     found = []
     for name in get_args(FormName):
         why = unfit(name) or (obstacle(bundle) if name != "bf16" else None)
+        if name == "openvino" and rows < FEWEST:
+            why = why or f"{rows} training rows are too few to scale activations by, {FEWEST} are needed"
         if why:
             print(f"no {name}: {why}", flush=True)
         else:

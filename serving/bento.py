@@ -12,6 +12,7 @@ from typing import Any
 
 from sluice.config import Config, to_yaml
 from sluice.files import link_tree, write_json, write_text
+from sluice.inference.bundle import Bundle
 from sluice.registry.versions import public_version
 
 LIBRARIES = (
@@ -23,6 +24,8 @@ SEARCH = ("lancedb", "pyarrow")
 """What it imports beside these where there is an index."""
 TRACES = ("opentelemetry-exporter-otlp-proto-http",)
 """And where requests are traced."""
+OPENVINO = ("openvino",)
+"""And where the bundle has a form that it runs."""
 CODE = ("serving", "src/sluice")
 
 
@@ -33,7 +36,9 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
     from bentoml.exceptions import NotFound
 
     logging.getLogger("bentoml").setLevel(logging.ERROR)
-    libraries = [*LIBRARIES, *(SEARCH if slot["index"] else []), *(TRACES if cfg.serve.traces.share else [])]
+    formed = "openvino" in Bundle.read(Path(slot["folder"])).forms
+    more = {SEARCH: slot["index"], TRACES: cfg.serve.traces.share, OPENVINO: formed}
+    libraries = [*LIBRARIES, *(name for names, needed in more.items() if needed for name in names)]
     tag = f"{slot['name']}:v{slot['version']}"
     with tempfile.TemporaryDirectory(prefix="sluice-bento-") as folder:
         stage = Path(folder)

@@ -43,6 +43,7 @@ ELSEWHERE = {
     "shadow": "tests/e2e/test_flight.py",
     "load": "tests/e2e/test_flight.py",
     "export": "tests/e2e/test_way.py",
+    "compress": "tests/e2e/test_compress.py",
     "ui": "tests/e2e",
     "bench-train": "people: it takes minutes",
     "bench-kills": "people: it takes minutes",

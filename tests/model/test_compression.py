@@ -32,11 +32,15 @@ from sluice.models.shared_encoder import SharedEncoder
 from sluice.models.spec import ModelSpec
 from sluice.tasks.classification import Classification
 from sluice.tasks.embedding import Embedding
+from sluice.tasks.multilabel import Multilabel
+from sluice.tasks.pair_classification import PairClassification
 from sluice.tasks.regression import Regression
 from sluice.tasks.task import Columns, Task
 from sluice.tasks.token_classification import TokenClassification
 from sluice.tasks.vectors import VectorOptions
 from tests.conftest import compose_config, make_rows
+from tests.model.test_multilabel import make_rows as labelled
+from tests.model.test_pair_classification import make_rows as compared
 from tests.model.test_token_classification import make_rows as tagged
 from tests.model.test_vectors import pairs
 
@@ -86,6 +90,8 @@ KINDS = {
     "bert": Kind(Classification(max_length=LENGTH), classified(50), bert),
     "token_classification": Kind(TokenClassification(max_length=LENGTH), tagged(50)),
     "embedding": Kind(Embedding(max_length=LENGTH), pairs(50)),
+    "pairs": Kind(PairClassification(max_length=LENGTH), compared(50)),
+    "multilabel": Kind(Multilabel(max_length=LENGTH), labelled(50)),
     "shared": Kind(Classification(max_length=LENGTH), classified(50), shared),
 }
 
@@ -124,6 +130,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inputs_of(kind: Kind) -> list[Any]:
     """Rows, and texts of no words and of too many."""
     given = list(kind.task.inputs(kind.rows))
+    if not isinstance(given[0], str):
+        return given
     return [*given, "", "near the old iron gate " * 60, "a"]
 
 
@@ -137,6 +145,7 @@ def test_the_graph_computes_what_the_task_reads_of_the_model(formed: tuple[Kind,
             assert np.allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("formed", ["classification", "token_classification", "embedding"], indirect=True)
 def test_onnxruntime_needs_neither_pytorch_nor_transformers(formed: tuple[Kind, Path]):
     kind, bundle = formed
     given = [one for one in inputs_of(kind) if isinstance(one, str)] or [kind.task.example]

@@ -193,8 +193,8 @@ def test_what_is_missing_is_told_in_a_line(taught: Path, tmp_path: Path, monkeyp
         calibrate(taught, ["a"] * 50)
     monkeypatch.setattr(OpenvinoEngine, "missing", lambda self: "it is not installed")
     with pytest.raises(UserError, match="openvino cannot be made: it is not installed"):
-        fitting(("openvino",), taught)
-    assert "openvino" not in fitting(None, taught)
+        fitting(("openvino",), taught, 500)
+    assert "openvino" not in fitting(None, taught, 500)
     link_tree(taught, tmp_path / "several")
     (tmp_path / "several" / WEIGHTS).rename(tmp_path / "several" / "model-00001-of-00002.safetensors")
     with pytest.raises(UserError, match="lie in several files"):
@@ -202,9 +202,10 @@ def test_what_is_missing_is_told_in_a_line(taught: Path, tmp_path: Path, monkeyp
 
 
 def test_the_forms_that_fit_depend_on_the_task(tmp_path: Path, taught: Path, capsys: pytest.CaptureFixture[str]):
-    assert set(fitting(None, taught)) >= {"onnx", "int8"}
+    assert set(fitting(None, taught, 500)) >= {"onnx", "int8"}
     link_tree(taught, tmp_path / "writes")
     write_json(tmp_path / "writes" / "bundle.json", {
         **Bundle.read(taught).model_dump(mode="json"), "task": "causal_lm", "fields": {}})  # fmt: skip
-    assert set(fitting(None, tmp_path / "writes")) <= {"bf16"}
+    assert "openvino" not in fitting(None, taught, 49)
+    assert set(fitting(None, tmp_path / "writes", 500)) <= {"bf16"}
     assert "no onnx: task=causal_lm writes token by token" in capsys.readouterr().out
