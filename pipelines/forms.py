@@ -37,9 +37,8 @@ def run(
     """
     cfg, settings = session.cfg, session.cfg.forms
     if compressing:
-        settings = (settings or Forms()).model_copy(
-            update={"names": fitting(names, fitted.folder / "bundle", prepared.record["rows"]["train"])}
-        )
+        chosen = fitting(names, fitted.folder / "bundle", prepared.record["rows"]["train"])
+        settings = (settings or Forms()).model_copy(update={"names": chosen})
     if settings is None:
         return None
     evaluate = cfg.evaluate

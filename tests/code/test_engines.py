@@ -49,7 +49,7 @@ def test_the_form_that_was_measured_to_be_fastest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speeds: dict[str, float], name: str
 ) -> None:
     monkeypatch.setattr(fastest, "gpus", lambda: [])
-    monkeypatch.setattr(formed, "processor", lambda: Processor(model="mine", features=("avx512_bf16",)))
+    monkeypatch.setattr(formed, "computes_bfloat16", lambda: True)
     engine = chosen(tmp_path, Classification(), **speeds)
     assert (engine.name, engine.threads) == (name, 3)
 
@@ -60,6 +60,7 @@ def test_what_cannot_run_here_is_passed_over_with_its_reason(
     """Such as a bundle of another machine, or of a later sluice."""
     monkeypatch.setattr(fastest, "gpus", lambda: [])
     monkeypatch.setattr(formed, "processor", lambda: Processor(model="an older one", features=("avx2",)))
+    monkeypatch.setattr(formed, "computes_bfloat16", lambda: False)
     monkeypatch.setattr(OpenvinoEngine, "missing", lambda self: MISSING)
     assert chosen(tmp_path, Classification(), later=9.0, bf16=5.0, openvino=4.0, int8=2.5).name == "onnx int8"
     told = [record.getMessage() for record in caplog.records]

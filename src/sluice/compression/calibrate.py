@@ -14,8 +14,9 @@ from sluice.compression.quiet import quiet
 from sluice.errors import UserError
 from sluice.inference.engines.onnx import FILES, padded
 from sluice.inference.engines.onnx import PADDING as SAID
-from sluice.inference.engines.openvino import FILE, MISSING, PADDING
+from sluice.inference.engines.openvino import FILE, MISSING, PADDING, REST
 from sluice.inference.predictor import Texts
+from sluice.inference.processor import computes_bfloat16
 
 FEWEST = 50
 """Rows below which the range of activations is anybody's guess."""
@@ -45,5 +46,6 @@ def calibrate(bundle: Path, inputs: Sequence[Any]) -> Path:
         model = openvino.convert_model(graph)
         scaled = nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(rows))
         scaled.set_rt_info(said[SAID], PADDING)
+        scaled.set_rt_info("bf16" if computes_bfloat16() else "f32", REST)
         openvino.save_model(scaled, bundle / FILE, compress_to_fp16=False)
     return bundle / FILE

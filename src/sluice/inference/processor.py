@@ -38,3 +38,8 @@ def processor(info: Path = Path("/proc/cpuinfo")) -> Processor:
     there = set((told.get("flags") or told.get("Features") or "").split())
     model = told.get("model name") or platform.processor() or platform.machine()
     return Processor(model=model, features=tuple(name for name in FEATURES if name in there))
+
+
+def computes_bfloat16() -> bool:
+    """Whether this processor multiplies in bfloat16."""
+    return bool(BFLOAT16 & set(processor().features))

@@ -9,7 +9,7 @@ from sluice.inference.engine import Engine
 from sluice.inference.engines.onnx import FILES, OnnxEngine
 from sluice.inference.engines.openvino import FILE, OpenvinoEngine
 from sluice.inference.engines.torch import BFLOAT16_FILE, TorchEngine
-from sluice.inference.processor import BFLOAT16, processor
+from sluice.inference.processor import computes_bfloat16, processor
 
 FormName = Literal["bf16", "onnx", "int8", "openvino"]
 """bf16: weights of half the size, PyTorch; onnx: float32, onnxruntime; int8: the same in 8 bits, each input scaled by
@@ -38,7 +38,7 @@ def unfit(form: str) -> str | None:
     """Why a form cannot be run here as it was meant to, in one line; None where it can."""
     if form not in get_args(FormName):
         return f"this version of sluice knows no form {form}"
-    if form == "bf16" and not BFLOAT16 & set(processor().features):
+    if form == "bf16" and not computes_bfloat16():
         return f"{processor().model} does not compute in bfloat16"
     return engine_of(form).missing()
 

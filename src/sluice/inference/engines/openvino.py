@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sluice.errors import UserError
 from sluice.inference.engine import Engine, Forward
 from sluice.inference.engines.onnx import padded
+from sluice.inference.processor import computes_bfloat16
 from sluice.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ FILE = "openvino.xml"
 """The graph; the weights lie beside it, as `.bin`."""
 PADDING = "pad_token_id"
 """Under `rt_info`, which token fills up the shorter inputs of a batch."""
+REST = "rest"
+"""Under `rt_info`, what is computed in beside int8: `bf16` where it was made on a processor that has it, else `f32`."""
 MISSING = "openvino is not installed: pip install 'sluice[openvino]'"
 
 
@@ -60,8 +63,9 @@ def _compiled(path: Path, threads: int | None) -> tuple[Any, int]:
 
     core = openvino.Core()
     model = core.read_model(path)
-    # Beside int8, float32: left to itself OpenVINO computes the rest in bfloat16 where the processor can.
-    chosen = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    # Left to itself OpenVINO would take bfloat16 wherever the processor can: less precise than was measured.
+    rest = model.get_rt_info(REST).value if computes_bfloat16() else "f32"
+    chosen = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": rest}
     if threads:
         chosen["INFERENCE_NUM_THREADS"] = str(threads)
     padding = int(model.get_rt_info(PADDING).value)
