@@ -61,10 +61,10 @@ def run(
 
         shutil.rmtree(folder / "bundle", ignore_errors=True)  # quantizing that is killed leaves a file of its own
         link_tree(fitted.folder / "bundle", folder / "bundle")
-        names = settings.names
-        if why := obstacle(folder / "bundle"):
+        names, why = settings.names, obstacle(folder / "bundle")
+        if why and set(names) - {"bf16"}:
+            print(f"no faster forms by a graph: {why}", flush=True)
             names = tuple(name for name in names if name == "bf16")
-            print(f"no {', '.join(name for name in settings.names if name != 'bf16')}: {why}", flush=True)
         rows, learnt = (
             sample(prepared.folder, count, cfg.seed, side)
             for count, side in ((settings.rows, "validation"), (settings.calibration, "train"))
