@@ -17,8 +17,8 @@ INNER = 3
 ATTEMPTS = 3
 TOGETHER = 32
 """Texts of a large batch."""
-ROUND_SECONDS, FEWEST = 1.0, 4
-"""A model that takes longer for all inputs, as those do that write texts, is timed on fewer of them."""
+ROUND_SECONDS, FEWEST = 0.4, 4
+"""A model that takes longer for all inputs is timed on fewer of them, but for no fewer than so many."""
 
 Round = tuple[float, float, float]
 """Seconds of the first model, of the second, and of a second copy of the second."""
