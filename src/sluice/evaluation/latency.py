@@ -60,7 +60,7 @@ def _rounds(
     for predictor in (first, second, control):
         _seconds(predictor, inputs[:FEWEST])
     fit = int(ROUND_SECONDS / max(_seconds(second, inputs[:FEWEST]), 1e-9) * FEWEST)
-    inputs = inputs[: max(FEWEST, fit)]
+    inputs = inputs[: max(FEWEST, size, fit)]
     rounds: list[Round] = []
     for _ in range(ATTEMPTS):
         rounds = [
