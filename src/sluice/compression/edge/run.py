@@ -1,7 +1,6 @@
-"""The model beside this file: python run.py "a text" "another one", or texts on standard input, a line each.
+"""The model beside this file: python run.py "a text", or texts on standard input; or from run import Model.
 
-Prints a line of JSON a text. Needs what stands in requirements.txt: onnxruntime, tokenizers, numpy. As a library:
-`from run import Model; Model()("a text")`.
+Prints a line of JSON a text. Needs onnxruntime, tokenizers and numpy, as in requirements.txt.
 """
 
 import json
@@ -13,20 +12,16 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-HERE = Path(__file__).resolve().parent
-
 
 class Model:
     """Answers one text at a time, as the service does."""
 
-    def __init__(self, folder: Path = HERE, threads: int = 1) -> None:
+    def __init__(self, folder: Path = Path(__file__).parent, threads: int = 1) -> None:
         self.about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
-        self.session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = onnxruntime.InferenceSession(folder / "model.onnx", options)
 
     def __call__(self, text: str) -> dict[str, Any]:
         """The answer; where the model compares pairs, `text` is a JSON list of two."""
@@ -57,8 +52,7 @@ class Model:
         return {"embedding": outputs.tolist()}
 
     def _ranked(self, scores: np.ndarray) -> dict[str, Any]:
-        order = scores.argsort(kind="stable")[::-1]
-        return {self.about["labels"][at]: float(scores[at]) for at in order}
+        return {self.about["labels"][at]: float(scores[at]) for at in scores.argsort(kind="stable")[::-1]}
 
 
 if __name__ == "__main__":
