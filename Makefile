@@ -32,7 +32,7 @@ finetune: ## up to: the fine-tuned model
 evaluate: ## up to: figures beside the baselines and the champion
 crossvalidate: ## only the folds: ARGS="evaluate.folds=5"
 forms: ## up to: faster forms of the model, held against it
-compress: ## smaller models that a version teaches; the fastest that holds its quality is the challenger: ARGS="version=1"
+compress: ## faster forms of a version, or smaller models that it teaches; the fastest that holds is the challenger: ARGS="compress=distill"
 register: ## the same as train
 tune: ## search for better settings on the validation rows; the best becomes conf/experiment/<name>-tuned.yaml
 predict: ## rows of any number through the champion: ARGS="input=rows.csv output=out.parquet"

@@ -14,9 +14,10 @@ from pipelines.shared.session import Session
 from sluice.compression.settings import Forms
 from sluice.config import Config
 from sluice.errors import UserError
-from sluice.inference.engines.formed import FormName, engine_of, remove_form, unfit
+from sluice.inference.bundle import Bundle
+from sluice.inference.engines.formed import FORM_FILES, FormName, engine_of, remove_form, unfit
 from sluice.registry.runs import Run
-from sluice.tasks.task import Columns
+from sluice.tasks.task import Columns, Task
 from sluice.workspace import Output
 
 LIBRARIES = ("nncf", "onnx", "onnx-ir", "onnxruntime", "onnxscript", "openvino")
@@ -28,25 +29,21 @@ def run(
     prepared: Output,
     fitted: Output,
     names: tuple[FormName, ...] | None = None,
-    compressing: bool = False,
 ) -> Output | None:
     """The bundle with the forms that are kept (in `bundle/`), and what was measured; None where none are asked for.
 
-    When `compressing`, these are the named forms, or all that fit the task and this processor, and their memory is
-    measured, too.
+    For `make compress` it is given their `names`, and their memory is measured, too.
     """
-    cfg, settings = session.cfg, session.cfg.forms
-    if compressing:
-        chosen = fitting(names, fitted.folder / "bundle", prepared.record["rows"]["train"])
-        settings = (settings or Forms()).model_copy(update={"names": chosen})
+    cfg, settings, compressing = session.cfg, session.cfg.forms, names is not None
+    if names is not None:
+        settings = (settings or Forms()).model_copy(update={"names": names})
     if settings is None:
         return None
-    evaluate = cfg.evaluate
     key = session.stage_key(
         (settings, cfg.task),
         ("sluice.compression.make", "sluice.evaluation.forms"),
         cfg.seed,
-        (evaluate.resamples, evaluate.confidence, evaluate.latency_texts),
+        cfg.evaluate.measuring,
         fitted.record["digest"],
         prepared.record["split"],
         {one.name: one.version for one in importlib.metadata.distributions() if one.name in LIBRARIES},
@@ -84,26 +81,29 @@ def run(
 def fitting(names: tuple[FormName, ...] | None, bundle: Path, rows: int) -> tuple[FormName, ...]:
     """The forms that are asked for, or all that fit a model of so many training rows, this task and this processor.
 
-    Raises UserError where one that is asked for cannot be run.
+    Raises UserError where one that is asked for cannot be made.
     """
-    from sluice.compression.calibrate import FEWEST
-    from sluice.compression.export import obstacle
-
-    if names is not None:
-        for name in names:
-            if why := engine_of(name).missing():
-                raise UserError(f"{name} cannot be made: {why}")
-        return names
+    task = Bundle.read(bundle).resolve_task()
     found = []
-    for name in get_args(FormName):
-        why = unfit(name) or (obstacle(bundle) if name != "bf16" else None)
-        if name == "openvino" and rows < FEWEST:
-            why = why or f"{rows} training rows are too few to scale activations by, {FEWEST} are needed"
-        if why:
+    for name in get_args(FormName) if names is None else names:
+        why = (unfit(name) if names is None else None) or _unmakeable(name, bundle, task, rows)
+        if why is None:
+            found.append(name)
+        elif names is None:
             print(f"no {name}: {why}", flush=True)
         else:
-            found.append(name)
+            raise UserError(f"{name} cannot be made: {why}")
     return tuple(found)
+
+
+def _unmakeable(name: str, bundle: Path, task: Task, rows: int) -> str | None:
+    from sluice.compression import calibrate, export, halve
+
+    if name == "bf16":
+        if task.architecture == "decoder":
+            return "decoders are written with in bfloat16 from the same weights: serve.engine.dtype=bfloat16"
+        return halve.obstacle(bundle)
+    return export.obstacle(bundle) or (calibrate.obstacle(rows) if name == "openvino" else None)
 
 
 def make(
@@ -112,7 +112,7 @@ def make(
     """Add the forms to the bundle; what was measured of them on these rows, and which were not kept."""
     from sluice.compression.make import make
     from sluice.evaluation.forms import Yardstick
-    from sluice.inference.bundle import Bundle, Form
+    from sluice.inference.bundle import Form
 
     if not settings.names:
         return {"forms": {}, "refused": {}}
@@ -126,7 +126,7 @@ def make(
             refused[name] = why
     for name in get_args(FormName):
         if name not in forms or name in refused:  # the float32 graph that others are made of may not be asked for
-            remove_form(name, bundle)
+            remove_form(FORM_FILES[name], bundle)
     kept = {name: form for name, form in forms.items() if name not in refused}
     Bundle.read(bundle).model_copy(update={"forms": kept}).write(bundle)
     return {"forms": {name: form.model_dump() for name, form in forms.items()}, "refused": refused}

@@ -61,7 +61,7 @@ def _register(
 
     cfg, parent = session.cfg, session.parent
     bundle = folder / "bundle"
-    link_tree((formed or fitted).folder / "bundle", bundle)
+    link_tree((compared or formed or fitted).folder / "bundle", bundle)
     plain = Bundle.read(bundle)
     lineage = plain.lineage.model_copy(update={"run": parent.id})
     measured = {name: evaluated.record[name] for name in ("metrics", "abstention")}
@@ -76,7 +76,7 @@ def _register(
     (bundle / CARD).write_text(text, encoding="utf-8")
     digest = folder_digest(bundle)
     parent.files(evaluated.folder / evaluate.TEST, evaluate.TEST)
-    parent.params(finetune.params(cfg))
+    parent.params(finetune.params(cfg) if session.derived is None else {"made of": session.derived.name})
     parent.tags({"sluice.pretraining": lineage.pretraining or "none"})
     parent.tags({NOTE: text, "sluice.bundle": digest, "sluice.data": lineage.data, "sluice.split": lineage.split})
     parent.dataset(cfg.data.name, lineage.data, str(prepared.folder), "training")
@@ -100,11 +100,11 @@ def command(cfg: Config) -> None:
     if session.job:
         print(f"\n{version} is registered", flush=True)  # the end of the sweep says which is the challenger
     else:
-        print(f"\n{_next(session, version)}")
+        print(f"\n{following(session, version)}")
 
 
-def _next(session: Session, version: Version) -> str:
-    """What a version that was registered before is not any more: the challenger, where a later one is."""
+def following(session: Session, version: Version) -> str:
+    """The next command; a version that was registered before is the challenger no more where a later one is."""
     name = session.cfg.name
     challenger = lookup(session.store, name, CHALLENGER)
     if challenger and challenger.number != version.number:

@@ -34,14 +34,14 @@ LIBRARIES = (
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A training that starts from a version, and not from the recipe alone."""
+class Derived:
+    """What is made of a version, and not by the recipe alone."""
 
     name: str
     """What is done to it."""
     of: str
     """SHA-256 of that version's bundle."""
-    settings: Part
+    settings: tuple[Part, ...]
 
 
 class Session:
@@ -56,10 +56,10 @@ class Session:
         cfg: Config,
         above: Run | None = None,
         choices: Mapping[str, str] | None = None,
-        variant: Variant | None = None,
+        derived: Derived | None = None,
     ) -> None:
         self.cfg = cfg
-        self.variant = variant
+        self.derived = derived
         self.workspace = Workspace(cfg.root / "work")
         self.store = Store(cfg.root, cfg.tracking_uri)
         self.git = state(REPOSITORY)
@@ -90,7 +90,7 @@ class Session:
             cfg.model.fingerprint(),
             cfg.pretrain.fingerprint(self.workspace.root),
             cfg.evaluate.fingerprint(),
-            *([self.variant.of, self.variant.settings] if self.variant else []),
+            *([self.derived.of, self.derived.settings] if self.derived else []),
         )
 
     @staticmethod
@@ -102,7 +102,7 @@ class Session:
     @cached_property
     def parent(self) -> Run:
         """The run of the whole training, opened when the first stage has something to do."""
-        size = self.variant.name if self.variant else type(self.cfg.model).__name__.lower()
+        size = self.derived.name if self.derived else type(self.cfg.model).__name__.lower()
         tags = {"sluice.git": self.git}
         run = open_run(self.store, self.cfg.name, f"{size}-{self.key[:6]}", self.key, self.above, tags)
         run.text(to_yaml(self.cfg), "config.yaml")

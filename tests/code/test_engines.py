@@ -11,9 +11,8 @@ import pytest
 from serving import process
 from sluice.inference.bundle import Bundle, Estimate, Form, Lineage
 from sluice.inference.engine import VISIBLE, Engine, gpus
-from sluice.inference.engines import fastest, formed
+from sluice.inference.engines import fastest, formed, openvino
 from sluice.inference.engines.fastest import FastestEngine
-from sluice.inference.engines.openvino import MISSING, OpenvinoEngine
 from sluice.inference.processor import Processor, processor
 from sluice.tasks.chat import Chat
 from sluice.tasks.classification import Classification
@@ -61,7 +60,7 @@ def test_what_cannot_run_here_is_passed_over_with_its_reason(
     monkeypatch.setattr(fastest, "gpus", lambda: [])
     monkeypatch.setattr(formed, "processor", lambda: Processor(model="an older one", features=("avx2",)))
     monkeypatch.setattr(formed, "computes_bfloat16", lambda: False)
-    monkeypatch.setattr(OpenvinoEngine, "missing", lambda self: MISSING)
+    monkeypatch.setattr(openvino.importlib.util, "find_spec", lambda name: None)
     assert chosen(tmp_path, Classification(), later=9.0, bf16=5.0, openvino=4.0, int8=2.5).name == "onnx int8"
     told = [record.getMessage() for record in caplog.records]
     assert [one.partition(" is not served as ")[2] for one in told] == [

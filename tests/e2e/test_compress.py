@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def deep(house):
 
 def test_the_fastest_form_makes_a_version_with_its_lineage_and_what_it_is_worth(deep):
     told = deep("compress", *DEEP, "compress.steps=[bf16,onnx]")
-    assert "demo:4, made of demo:3, is the challenger" in told
+    assert "demo:4 is made of demo:3. demo:4 is the challenger" in told
     assert "times: over demo:3 in PyTorch, float32, one thread, on " in told
     store = Store(deep.root, None)
     parent, version = find(store, "demo", 3), find(store, "demo", 4)
@@ -63,7 +64,7 @@ def test_doing_it_again_does_nothing(deep):
     told = deep("compress", *DEEP, "compress.steps=[bf16,onnx]")
     for stage in ("preprocess", "take", "forms", "variants", "evaluate", "register"):
         assert f"[{stage}] unchanged" in told
-    assert "demo:4, made of demo:3, is the challenger" in told
+    assert "demo:4 is made of demo:3. demo:4 is the challenger" in told
 
 
 def test_what_a_version_has_already_is_not_registered_again(deep):
@@ -87,10 +88,10 @@ def test_a_pruned_model_learns_again_and_may_be_given_another_shape(deep):
     told = deep("compress", *DEEP, *PRUNE, *LOOSE, "version=3", "compress.prune.layers=3")
     assert "left    3 layers, 64 neurons, 2 heads" in told
     assert "[recover] done" in told
-    assert "demo:6, made of demo:3, is the challenger" in told
+    assert "demo:6 is made of demo:3" in told
     shape = "compress.student.config={num_hidden_layers: 1, hidden_size: 16}"
     told = deep("compress", *DEEP, *DISTILL[:1], "compress.steps=[distill]", shape, *LOOSE, "version=3")
-    assert "demo:7, made of demo:3" in told
+    assert "demo:7 is made of demo:3" in told
     store = Store(deep.root, None)
     config = json.loads((intact(store, find(store, "demo", 7)) / "config.json").read_text())
     assert (config["num_hidden_layers"], config["hidden_size"]) == (1, 16)
@@ -106,7 +107,9 @@ def test_a_student_that_does_not_hold_up_ends_the_plan(deep):
 
 def test_mistakes_are_told_before_anything_is_learnt(deep):
     told = deep("compress", *DEEP, "version=3", "data.split.seed=7", code=2)
-    assert "demo:3 learnt from other rows" in told
+    assert "demo:3 learnt from a split of digest" in told
+    told = deep("compress", *DEEP, "version=3", "task.max_length=40", code=2)
+    assert re.search(r"demo:3 was trained with task.max_length=\d+: say so here, too", told)
     told = deep("compress", *DEEP, *DISTILL, "version=3", "compress.student.layers=4", code=2)
     assert "has 4, expected fewer than that" in told
     told = deep("compress", *DEEP, "version=3", "compress.steps=[onnx,distill]", code=2)
@@ -116,20 +119,26 @@ def test_mistakes_are_told_before_anything_is_learnt(deep):
 
 
 def test_a_plan_that_is_killed_goes_on_where_it_was(deep):
-    """In the midst of its learning: what was done before is found done, and the version comes to be once."""
-    asked = [*deep.choices, *DEEP, *DISTILL, *LOOSE, "version=3", "seed=5", "train.max_steps=200"]
-    command = [sys.executable, "-m", "pipelines.compress", *asked]
-    with subprocess.Popen(command, cwd=REPOSITORY, env=deep.environment, stdout=subprocess.PIPE,
+    """In the midst of its learning: from its last checkpoint, and the version comes to be once."""
+    asked = [*DEEP, *DISTILL, *LOOSE, "version=3", "seed=5", "train.max_steps=400", "train.checkpoints=40"]
+    before = set(deep.root.glob("work/distill/*"))
+    command = [sys.executable, "-m", "pipelines.compress", *deep.choices, *asked]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=deep.environment, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as process:  # fmt: skip
-        for line in process.stdout:
-            if b"[distill]" in line:
-                break
-        time.sleep(3)
+        end = time.monotonic() + 120
+        while not (made := set(deep.root.glob("work/distill/*.partial/checkpoints/checkpoint-*"))):
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
-    told = deep("compress", *asked[len(deep.choices) :])
-    assert "[take] unchanged" in told
-    assert "made of demo:3, is the challenger" in told
-    assert "[register] unchanged" in deep("compress", *asked[len(deep.choices) :])
+    assert "[take] unchanged" in deep("compress", *asked)
+    (folder,) = {path for path in deep.root.glob("work/distill/*") if path.is_dir()} - before
+    record = json.loads((folder / "manifest.json").read_text())
+    assert made
+    assert json.dumps(record).count('"resumed_from": null') == 0
+    count = deep("history").count("demo:")
+    assert "[register] unchanged" in deep("compress", *asked)
+    assert deep("history").count("demo:") == count
 
 
 def test_the_gate_takes_a_variant_like_any_challenger(deep):

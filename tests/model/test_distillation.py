@@ -12,7 +12,8 @@ from sluice.errors import UserError
 from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.predictor import Predictor
 from sluice.models.encoder import Encoder
-from sluice.models.fewer import FewerLayers, layer_stack, spaced
+from sluice.models.fewer import FewerLayers, Reshaped, layer_stack, spaced
+from sluice.models.spec import ModelSpec
 from sluice.tasks.classification import Classification
 from sluice.tasks.embedding import Embedding
 from sluice.tasks.multilabel import Multilabel
@@ -142,3 +143,45 @@ def test_what_a_teacher_says_is_no_way_off_itself_and_some_way_off_another(name:
     assert others.sum() > 1e-4
     if others.shape == targets.flatten().shape and name != "embedding":
         assert (others[targets.flatten() == IGNORED] == 0).all()
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_every_task_can_be_taught_from_a_saved_bundle(name: str, tmp_path: Path):
+    task, spec, columns = LESSONS[name]
+    plainly: dict[str, Any] = {"epochs": None, "max_steps": 2, "batch_size": 6}
+    _, bundle = learn(task, spec, columns, columns, tmp_path / "teacher", **plainly)
+    stacked = name == "summarization"  # two stacks, of which none can be taken
+    student: ModelSpec = spec if stacked else FewerLayers(path=str(bundle), layers=1)
+    said = Student(hidden=0.0 if stacked else 1.0)
+    fitted, _ = learn(task, student, columns, columns, tmp_path / "student", teacher=Teacher(bundle, said), **plainly)
+    assert fitted.steps == 2
+    assert all(torch.isfinite(one).all() for one in fitted.model.parameters())
+
+
+def test_a_teacher_of_numbers_says_the_scores_themselves(tmp_path: Path):
+    task, spec, columns = LESSONS["regression"]
+    _, bundle = learn(task, spec, columns, columns, tmp_path, epochs=None, max_steps=2)
+    predictor = Predictor(bundle, TorchEngine())
+    teacher = Teacher(bundle, Student()).model(task, torch.device("cpu"))
+    (encoded,) = predictor.encode(columns["text"][:1])
+    batch = {
+        "input_ids": torch.tensor([encoded.ids]),
+        "attention_mask": torch.ones(1, len(encoded.ids), dtype=torch.long),
+    }
+    said = task.scores(teacher, batch, torch.zeros(1))[0, 0]
+    assert float(said) == pytest.approx(float(predictor.compute([encoded])[0][0]), rel=1e-4)
+
+
+def test_new_weights_in_another_shape_keep_the_tokenizer_and_start_from_the_rows(taught: Path):
+    spec = Reshaped(path=str(taught), config={"num_hidden_layers": 1, "hidden_size": 16})
+    tokenizer = spec.tokenizer([], 32)
+    ids = [tokenizer(text)["input_ids"] for text in classified(40)["text"]]
+    model = spec.model(TASK.model_class(), ["a", "b"], tokenizer, ids)
+    assert (model.config.num_hidden_layers, model.config.hidden_size, model.config.vocab_size) == (
+        1,
+        16,
+        len(tokenizer),
+    )
+    assert model.config.num_labels == 2
+    with pytest.raises(UserError, match=r"depth.*has no such setting"):
+        Reshaped(path=str(taught), config={"depth": 3}).model(TASK.model_class(), ["a"], tokenizer, ids)

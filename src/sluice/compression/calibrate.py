@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from sluice.compression.quiet import quiet
 from sluice.errors import UserError
 from sluice.inference.engines.onnx import FILES, padded
 from sluice.inference.engines.onnx import PADDING as SAID
-from sluice.inference.engines.openvino import FILE, MISSING, PADDING, REST
+from sluice.inference.engines.openvino import EXTRA, FILE, PADDING, REST, silence
 from sluice.inference.predictor import Texts
 from sluice.inference.processor import computes_bfloat16
 
@@ -22,18 +21,25 @@ FEWEST = 50
 """Rows below which the range of activations is anybody's guess."""
 
 
+def obstacle(rows: int) -> str | None:
+    """Why the form cannot be made here of so many training rows, in one line; None where it can."""
+    for library in ("openvino", "nncf"):
+        if find_spec(library) is None:
+            return f"{library} is not installed: {EXTRA}"
+    if rows < FEWEST:
+        return f"activations are scaled by training rows, and there are {rows}, expected at least {FEWEST}"
+    return None
+
+
 def calibrate(bundle: Path, inputs: Sequence[Any]) -> Path:
     """Write the graph beside the float32 one, scaled by these inputs of training rows. Returns its path.
 
     By NNCF: smooth quantization (Xiao et al. 2023) and bias correction, as for Transformers. Raises UserError where
-    the libraries are not installed or the inputs are too few.
+    there is an obstacle.
     """
-    if not (find_spec("openvino") and find_spec("nncf")):
-        raise UserError(f"{MISSING}. Or leave the form openvino out")
-    if len(inputs) < FEWEST:
-        told = f"openvino is calibrated on training rows, and there are {len(inputs)}"
-        raise UserError(f"{told}, expected at least {FEWEST}. Leave the form out")
-    os.environ["NNCF_CI"] = "1"  # its way to be told that nothing is to be reported to its makers
+    if why := obstacle(len(inputs)):
+        raise UserError(f"no openvino: {why}. Leave that form out")
+    silence()
     with quiet(), redirect_stdout(io.StringIO()):
         import nncf
         import onnx

@@ -46,10 +46,8 @@ def prune(bundle: Path, inputs: Sequence[Any], settings: Pruning, folder: Path) 
         model = _fewer_heads(model, batches, settings.heads)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(bundle.absolute()).save_pretrained(folder)
-    config = model.config
-    return {
-        "layers": config.num_hidden_layers, "neurons": config.intermediate_size, "heads": config.num_attention_heads,
-    }  # fmt: skip
+    names = {"layers": "num_hidden_layers", "neurons": "intermediate_size", "heads": "num_attention_heads"}
+    return {name: getattr(model.config, key) for name, key in names.items() if hasattr(model.config, key)}
 
 
 def _fewer_layers(model: Any, batches: list[Batch], count: int) -> Any:
@@ -75,14 +73,16 @@ def _fewer_neurons(model: Any, batches: list[Batch], share: float) -> Any:
     cuts: Cuts = {}
     for place in range(model.config.num_hidden_layers):
         parts = _linear(model, f"{stack}.{place}", attention=False)
-        readers = {name: one for name, one in parts.items() if one.in_features == width}
-        writers = {name: one for name, one in parts.items() if one.out_features in (width, 2 * width)}
-        if len(readers) != 1 or not writers:
+        # The last that reads so many is the one that gives the states back, even where those are as many.
+        reader = next((name for name, one in reversed(parts.items()) if one.in_features == width), None)
+        writers = {
+            name: one for name, one in parts.items() if name != reader and one.out_features in (width, 2 * width)
+        }
+        if reader is None or not writers:
             told = f"{type(model).__name__} has no feed-forward part that can be cut in each layer"
             raise UserError(f"{told}. Leave it whole: compress.prune.neurons=1")
-        (name,) = readers
-        stay = _important(model, batches, name, width, share)
-        cuts[f"{name}.weight"] = (1, stay)
+        stay = _important(model, batches, reader, width, share)
+        cuts[f"{reader}.weight"] = (1, stay)
         for other, one in writers.items():
             rows = stay if one.out_features == width else torch.cat([stay, stay + width])  # the gate's beside them
             cuts |= {f"{other}.weight": (0, rows), f"{other}.bias": (0, rows)}
@@ -104,6 +104,9 @@ def _fewer_heads(model: Any, batches: list[Batch], share: float) -> Any:
         for part, width in (("q_proj", each * wide), ("k_proj", wide), ("v_proj", wide)):
             rows = _places(stay, width)
             cuts |= {f"{parts[part]}.weight": (0, rows), f"{parts[part]}.bias": (0, rows)}
+    if config.hidden_size % (len(stay) * each):
+        told = f"{len(stay) * each} heads of {config.num_attention_heads} would stay, by which {config.hidden_size}"
+        raise UserError(f"{told} cannot be divided, as the configuration asks. Choose another compress.prune.heads")
     left = {"num_attention_heads": len(stay) * each, "num_key_value_heads": len(stay), "head_dim": wide}
     return _cut(model, cuts, left)
 

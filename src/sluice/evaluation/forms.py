@@ -14,19 +14,20 @@ from pydantic import BaseModel
 
 from sluice.data.prepare import load
 from sluice.errors import UserError
-from sluice.evaluation.latency import TOGETHER, speed
+from sluice.evaluation.latency import FEWEST, TOGETHER, speed
 from sluice.evaluation.settings import Evaluate
 from sluice.evaluation.slices import Rows, slices_of
-from sluice.inference.bundle import Estimate, Form, Worst
+from sluice.inference.bundle import Estimate, Form, Worst, weights_size
 from sluice.inference.engine import Engine
 from sluice.inference.engines.torch import TorchEngine
 from sluice.inference.footprint import peak
 from sluice.inference.predictor import Predictor
-from sluice.inference.processor import processor
+from sluice.inference.processor import Processor, processor
 from sluice.metrics.direction import sign
 from sluice.metrics.significance import Interval, Resampler, Tally
 from sluice.tasks.task import Columns, Outputs
 
+WEIGHTS = "model.safetensors"
 CALIBRATION = "ece"
 """The metric that says how far probabilities are from how often answers are right."""
 
@@ -60,43 +61,44 @@ class Yardstick:
             raise UserError(f"{bundle}: {self._own.broken:,} outputs of its own weights are no finite numbers")
         self._tally = self._own.tally
 
-    def measure(self, file: str, engine: Engine, bundle: Path | None = None, memory: bool = False) -> Form:
-        """Hold the form in a bundle's `file`, which `engine` runs, against the weights; none is their own bundle.
+    def measure(self, file: str | None, engine: Engine, bundle: Path | None = None, memory: bool = False) -> Form:
+        """Hold the form in a bundle's `file`, which `engine` runs, against the weights.
 
+        Without a file it is the weights of that bundle; without a bundle, that of the weights it is held against.
         With `memory`, it is loaded once more in a process of its own, to see what that takes.
         """
         bundle = bundle or self._bundle
         task, predictor = self._task, Predictor(bundle, engine)
         heard, alone = self._hear(predictor), engine.model_copy(update={"threads": 1})
         if heard.tally is None:
-            return self._broken(bundle / file, heard)
-        inputs = task.inputs(self._rows)[: self._settings.latency_texts]
+            return self._broken(bundle, file, heard)
+        inputs = task.inputs(self._rows)
+        singly, many = inputs[: self._settings.latency_texts], inputs[: FEWEST if task.writes else TOGETHER]
         with _one_thread():
             compared = Predictor(bundle, alone), self._plain, self._control
-            timed = speed(*compared, inputs)
-            together = speed(*compared, inputs[:TOGETHER], len(inputs))
+            timed, together = speed(*compared, singly), speed(*compared, many, len(many))
         return Form(
-            file=file,
-            size=_size(bundle / file),
+            file=file or WEIGHTS,
+            size=_size(bundle, file),
             rows=len(self._references),
             agreement=task.agreement(heard.outputs, self._own.outputs, predictor.bundle.labels),
             metric=task.primary_metric,
             difference=self._difference(heard.tally),
             speed=Estimate(value=timed.median, low=timed.low, high=timed.high),
-            control=timed.control,
+            control=max(timed.control, together.control, key=lambda one: abs(one - 1)),
             together=Estimate(value=together.median, low=together.low, high=together.high),
             calibration=None if heard.calibration is None else heard.calibration - (self._own.calibration or 0),
             worst=self._worst(heard.tally),
-            memory=peak(bundle, alone, self._plain.encode(inputs)) if memory else None,
-            processor=processor(),
+            memory=peak(bundle, alone, self._plain.encode(singly)) if memory else None,
+            processor=_device(),
         )
 
-    def _broken(self, file: Path, heard: Heard) -> Form:
+    def _broken(self, bundle: Path, file: str | None, heard: Heard) -> Form:
         """What can be said of a form whose outputs are no numbers."""
         none = Estimate(value=math.nan, low=math.nan, high=math.nan)
         return Form(
-            file=file.name,
-            size=_size(file),
+            file=file or WEIGHTS,
+            size=_size(bundle, file),
             rows=len(self._references),
             agreement=math.nan,
             metric=self._task.primary_metric,
@@ -105,7 +107,7 @@ class Yardstick:
             control=1,
             broken=heard.broken,
             together=none,
-            processor=processor(),
+            processor=_device(),
         )
 
     def _difference(self, tally: Tally, rows: Rows | None = None) -> Estimate:
@@ -120,7 +122,8 @@ class Yardstick:
 
     def _worst(self, tally: Tally) -> Worst | None:
         each = [Worst(name=one.name, difference=self._difference(tally, one.rows)) for one in self._slices]
-        return min(each, key=lambda one: one.difference.high, default=None)
+        measured = [one for one in each if not math.isnan(one.difference.high)]  # a slice without any entity is not
+        return min(measured, key=lambda one: one.difference.high, default=None)
 
     def _hear(self, predictor: Predictor) -> Heard:
         outputs: list[Any] = []
@@ -151,10 +154,22 @@ def sample(prepared: Path, count: int, seed: int, side: str = "validation") -> C
     return found
 
 
-def _size(file: Path) -> int:
-    """Bytes of a form, with the weights that lie beside a graph."""
-    beside = [file.with_suffix(".bin")] if file.suffix == ".xml" else []
-    return sum(path.stat().st_size for path in (file, *beside))
+def _size(bundle: Path, file: str | None) -> int:
+    """Bytes of a form, with the weights that lie beside a graph; without a file, of the weights."""
+    if file is None:
+        return weights_size(bundle)
+    path = bundle / file
+    return sum(one.stat().st_size for one in (path, path.with_suffix(".bin")) if one == path or path.suffix == ".xml")
+
+
+def _device() -> Processor:
+    """What PyTorch computes on here: the processor, and the GPU where there is one."""
+    import torch
+
+    found = processor()
+    if not torch.cuda.is_available():
+        return found
+    return found.model_copy(update={"model": f"{found.model} and {torch.cuda.get_device_name()}"})
 
 
 @contextmanager

@@ -16,7 +16,7 @@ INNER = 3
 """Rounds beyond either bound of a median: of 15, the bounds then hold it in 96 % of all cases, whatever the noise."""
 ATTEMPTS = 3
 TOGETHER = 32
-"""Texts of a large batch."""
+"""Texts of a large batch, where there are as many."""
 ROUND_SECONDS, FEWEST = 0.4, 4
 """A model that takes longer for all inputs is timed on fewer of them, but for no fewer than so many."""
 

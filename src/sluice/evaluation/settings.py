@@ -52,6 +52,11 @@ class Evaluate(Part):
             raise ValueError(f"abstain by {self.abstain} needs evaluate.out_of_scope=<label>")
         return self
 
+    @property
+    def measuring(self) -> tuple[Any, ...]:
+        """What decides the figures of a model that is held against another."""
+        return (self.resamples, self.confidence, self.latency_texts, self.slices, self.min_slice_rows)
+
     def sampling(self, seed: int) -> Sampling:
         """How the bootstraps of this evaluation are drawn."""
         from sluice.metrics.significance import Sampling

@@ -11,7 +11,7 @@ from sluice.evaluation.report import aligned, marked
 from sluice.gate import NOISE
 from sluice.inference.bundle import Form
 
-BASE = "the version's weights"
+BASE = "the version itself"
 PLOT = "tradeoff.png"
 
 
@@ -38,10 +38,16 @@ def markdown(record: dict[str, Any]) -> str:
     return "\n\n".join([marked(_lines(record, _times)), *_notes(record)])
 
 
-def fastest(record: dict[str, Any]) -> str | None:
-    """The fastest of the variants that hold, one text at a time."""
-    speeds = {name: one["speed"]["value"] for name, one in record["variants"].items() if name not in record["refused"]}
-    return max(speeds, key=lambda name: speeds[name], default=None)
+def fastest(record: dict[str, Any]) -> str:
+    """The fastest that holds, one text at a time: of what would be registered, what the version has, and its weights.
+
+    What a plan has only passed through is not among them.
+    """
+    speeds = {BASE: 1.0}
+    for name in (*record["had"], *record["new"]):
+        if name not in record["refused"]:
+            speeds[name] = record["variants"][name]["speed"]["value"]
+    return max(speeds, key=lambda name: speeds[name])
 
 
 def nothing_new(record: dict[str, Any]) -> str | None:
@@ -49,9 +55,10 @@ def nothing_new(record: dict[str, Any]) -> str | None:
     best = fastest(record)
     if best in record["new"]:
         return None
-    lost = [f"{name}: {why}" for name, why in record["refused"].items()]
-    told = f"{best}, which {record['version']} has, is the fastest that holds" if best else "no variant holds"
-    return "; ".join([told, *lost])
+    if not set(record["new"]) - set(record["refused"]):
+        return "no variant holds" if record["refused"] else "no variant fits"
+    had = f"{best} is" if best == BASE else f"{best}, which {record['version']} has, is"
+    return f"{had} the fastest that holds"
 
 
 def no_better(form: Form, size: int) -> str | None:
@@ -80,7 +87,8 @@ def plot(record: dict[str, Any], folder: Path) -> Path:
     for name, one in _all(record):
         color = RED if name in record["refused"] else BLUE if name in best else GREY
         apart, fast = one["difference"], one["speed"]["value"]
-        bounds = [[apart["value"] - apart["low"]], [apart["high"] - apart["value"]]]
+        # A bootstrap's bounds need not lie on both sides of the figure itself.
+        bounds = [[max(0.0, apart["value"] - apart["low"])], [max(0.0, apart["high"] - apart["value"])]]
         axes.errorbar(fast, apart["value"], yerr=bounds, color=color, linewidth=1, alpha=0.6)
         axes.scatter(fast, apart["value"], s=40 + 400 * one["size"] / record["size"], color=color, alpha=0.45)
         axes.annotate(f"{name}\n{one['size'] / 1e6:.1f} MB", (fast, apart["value"]), xytext=(8, 6),
@@ -106,7 +114,14 @@ def _all(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def _lines(record: dict[str, Any], times: Callable[[dict[str, float]], str]) -> list[list[str]]:
     best, first = unbeaten(record), next(iter(record["variants"].values()))
     head = [f"variant ({first['rows']:,} validation rows)", "MB", "peak MB", "agreement"]
-    head += [f"{first['metric']} - {record['version']}'s", "worst slice", "calibration error", "1 text", "32 texts", ""]
+    head += [
+        f"{first['metric']} - {record['version']}'s",
+        "worst slice",
+        "calibration error",
+        "singly",
+        "in batches",
+        "",
+    ]
     lines = [head]
     for name, one in record["variants"].items():
         worst, shift, memory = one["worst"], one["calibration"], one["memory"]

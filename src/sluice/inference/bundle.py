@@ -86,7 +86,7 @@ class Form(Part):
     broken: int = 0
     """Outputs that are no finite numbers. Where there are any, nothing else was measured."""
     together: Estimate | None = None
-    """Times as fast with 32 texts at once."""
+    """Times as fast with 32 texts at once, or all where there are fewer; of texts that are written, with 4."""
     calibration: float | None = None
     """By how much its expected calibration error is larger; None where the task's answers have no probabilities."""
     worst: Worst | None = None
@@ -111,7 +111,7 @@ class Bundle(Part):
     abstention: Abstention | None = None
     """None where no threshold was asked for."""
     forms: dict[str, Form] = {}
-    """By the name of the engine that runs them: `onnx` for float32, `int8`. Empty where there are none."""
+    """By name: `bf16`, `onnx`, `int8`, `openvino` (`engines/formed.py`). Empty where there are none."""
 
     @classmethod
     def read(cls, folder: Path) -> Bundle:

@@ -21,13 +21,17 @@ PEAK = "VmHWM:"
 def peak(bundle: Path, engine: Engine, encoded: Sequence[Encoded]) -> int | None:
     """Most bytes that a process holds which loads the bundle and answers these inputs, one after the other.
 
-    None where the system does not tell. The engine's error goes to stderr.
+    None where the system does not tell. Raises RuntimeError with the last line of what went wrong in that process.
     """
     if not STATUS.exists():
         return None
     asked = {"bundle": str(bundle), "engine": engine.describe(), "ids": [list(one.ids) for one in encoded]}
     command = [sys.executable, "-m", __name__]
-    told = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True)
+    told = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)
+    if told.returncode:
+        raise RuntimeError(
+            f"{engine.name} by itself ended with {told.returncode}: {told.stderr.strip().splitlines()[-1:]}"
+        )
     return int(told.stdout)
 
 

@@ -31,7 +31,8 @@ class FewerLayers(Checkpoint):
         whole = super().model(model_class, labels, tokenizer, ids)
         total = whole.config.num_hidden_layers
         if self.layers >= total:
-            raise UserError(f"layers={self.layers}: {self.path} has {total}, expected fewer than that")
+            told = f"layers={self.layers}: {self.path} has {total}, expected fewer than that"
+            raise UserError(f"{told}. Or give it another shape: compress.student.config='{{hidden_size: 128}}'")
         return with_layers(whole, spaced(total, self.layers))
 
     def bare(self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Any:

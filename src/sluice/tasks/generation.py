@@ -178,12 +178,25 @@ class Generation(Task):
         total = float(raw[[at + offset for at in encoded.positions]].sum())
         return Weighed(total, len(answer), len(read.encode()), answer[-1] != tokenizer.eos_token_id)
 
+    def agreement(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
+        """The share of equal texts, and how near the likelihoods of given answers are: means over the outputs."""
+        pairs = list(zip(ours, theirs, strict=True))
+        return sum(map(_alike, pairs)) / len(pairs)
+
     def decode(
         self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel
     ) -> list[BaseModel]:
         """The texts, each up to the first of the caller's stops."""
         stops = options.stop if isinstance(options, GenerationOptions) else []
         return [result(_stopped(one, stops)) for one in outputs]
+
+
+def _alike(pair: tuple[Any, Any]) -> float:
+    """1 for the same text, 0 for another; of likelihoods, 1 less how far they are apart, as a share of the greater."""
+    one, other = pair
+    if isinstance(one, Weighed):
+        return 1 - abs(one.nats - other.nats) / (max(one.nats, other.nats) or 1.0)
+    return float(one.text == other.text)
 
 
 class CausalLM(Generation):

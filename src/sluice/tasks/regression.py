@@ -96,6 +96,10 @@ class Regression(Task):
         _rescale(_last(model), model.config.score_deviation, model.config.score_mean)
         del model.config.score_mean, model.config.score_deviation
 
+    def settle(self, teacher: PreTrainedModel) -> None:
+        """A saved model says the scores themselves."""
+        teacher.config.score_mean, teacher.config.score_deviation = 0.0, 1.0
+
     def scores(self, model: PreTrainedModel, batch: Mapping[str, Any], targets: Any) -> Any:
         """The score of each row, and beside it the deviation that errors are measured in; shape (batch, 2)."""
         import torch

@@ -192,6 +192,9 @@ class Task(Part, ABC):
         """What `losses` and `keep` read of a model for a batch of the collator's."""
         return model(**batch).logits
 
+    def settle(self, teacher: PreTrainedModel) -> None:
+        """Ready a saved model for `scores`, which is to teach another: what `begin` does before a model learns."""
+
     def losses(self, scores: Any, targets: Any, smoothing: float) -> Any:
         """The loss in nats of each item of a batch, a row or a token; 0 for those with the target `IGNORED`."""
         import torch

@@ -68,10 +68,11 @@ class Vectors(Task):
         return False
 
     def agreement(self, ours: Outputs, theirs: Outputs, labels: Sequence[str]) -> float:
-        """The mean cosine of each input's two vectors."""
+        """The mean cosine of each input's two vectors; NaN where one model's are longer than the other's."""
         import numpy as np
 
-        return float((np.stack(list(ours)) * np.stack(list(theirs))).sum(axis=1).mean())
+        one, other = np.stack(list(ours)), np.stack(list(theirs))
+        return float((one * other).sum(axis=1).mean()) if one.shape == other.shape else float("nan")
 
     def decode(
         self, inputs: Sequence[Any], outputs: Outputs, labels: Sequence[str], options: BaseModel

@@ -5,7 +5,7 @@ Hinton et al. 2015 (softened answers), Romero et al. 2015 and Sanh et al. 2019 (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ class Teacher:
     def model(self, task: Task, device: torch.device) -> Any:
         """The teacher, loaded apart from the student, who learns nothing."""
         model = task.model_class().from_pretrained(self.bundle.absolute(), dtype=torch.float32)
+        task.settle(model)
         return model.eval().requires_grad_(False).to(device)
 
 
@@ -54,14 +55,16 @@ class Distiller(FineTuner):
             with torch.no_grad(), autocast(self.settings.precision, self.args.device.type):
                 taught = self.task.scores(self.teacher, dict(given), targets)
             loss, found = super().compute_loss(model, inputs, True, num_items_in_batch)
-            items = (targets != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-            apart = self.task.apart(found["scores"], taught, targets, self.said.temperature).sum() / items
-            if num_items_in_batch is not None:
-                apart = apart * self.accelerator.num_processes
+            items = (targets != IGNORED).sum()
+            part = torch.ones(()) if num_items_in_batch is None else items / num_items_in_batch
+            if num_items_in_batch is not None:  # those of all processes, whose gradients are averaged
+                part = part * self.accelerator.num_processes
+            apart = self.task.apart(found["scores"], taught, targets, self.said.temperature).sum() / items * part
             total = (1 - self.said.share) * loss + self.said.share * apart
             if own and len(ours) == len(own):  # a task that reads two texts goes through the layers twice
-                part = len(targets) / items if num_items_in_batch is not None else 1.0
-                total = total + self.said.hidden * part * _distance(ours, theirs, given)
+                # Decoders read rows side by side, without a mask: then it is the tokens of answers.
+                real = given["attention_mask"].bool() if "attention_mask" in given else targets != IGNORED
+                total = total + self.said.hidden * part * _distance(ours, theirs, real)
         return (total, found) if return_outputs else total
 
     @property
@@ -91,11 +94,10 @@ def heard(model: Any, places: list[int]) -> Iterator[list[torch.Tensor]]:
             hook.remove()
 
 
-def _distance(ours: list[torch.Tensor], theirs: list[torch.Tensor], given: Mapping[str, Any]) -> torch.Tensor:
-    """Mean squared difference of the states of real tokens over the teacher's mean square, summed over layers' mean."""
-    mask = given["attention_mask"].bool()
+def _distance(ours: list[torch.Tensor], theirs: list[torch.Tensor], real: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of the states of `real` tokens over the teacher's mean square, the mean over layers."""
     each = []
     for own, other in zip(ours, theirs, strict=True):
-        one, two = own[mask].float(), other[mask].float()
+        one, two = own[real].float(), other[real].float()
         each.append((one - two).square().mean() / two.square().mean())
     return torch.stack(each).mean()

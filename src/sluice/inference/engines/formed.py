@@ -43,9 +43,9 @@ def unfit(form: str) -> str | None:
     return engine_of(form).missing()
 
 
-def remove_form(form: str, bundle: Path) -> None:
-    """Take a form's files out of a bundle, where they are."""
-    path = bundle / FORM_FILES[form]
+def remove_form(file: str, bundle: Path) -> None:
+    """Take a form's file out of a bundle, and what it names, where they are."""
+    path = bundle / file
     path.unlink(missing_ok=True)
     if path.suffix == ".xml":
         path.with_suffix(".bin").unlink(missing_ok=True)

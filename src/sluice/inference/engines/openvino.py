@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,7 +25,7 @@ PADDING = "pad_token_id"
 """Under `rt_info`, which token fills up the shorter inputs of a batch."""
 REST = "rest"
 """Under `rt_info`, what is computed in beside int8: `bf16` where it was made on a processor that has it, else `f32`."""
-MISSING = "openvino is not installed: pip install 'sluice[openvino]'"
+EXTRA = "pip install 'sluice[openvino]'"
 
 
 class OpenvinoEngine(Engine):
@@ -39,7 +40,7 @@ class OpenvinoEngine(Engine):
 
     def missing(self) -> str | None:
         """That the library is not there."""
-        return None if importlib.util.find_spec("openvino") else MISSING
+        return None if importlib.util.find_spec("openvino") else f"openvino is not installed: {EXTRA}"
 
     def load(self, folder: Path, task: Task) -> Forward:
         """Compile the graph and return the forward pass. Raises UserError for a bundle, or a machine, without it."""
@@ -58,7 +59,13 @@ class OpenvinoEngine(Engine):
         return forward
 
 
+def silence() -> None:
+    """Before openvino is imported: without the package that reports each import to its makers, it reports nothing."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
 def _compiled(path: Path, threads: int | None) -> tuple[Any, int]:
+    silence()
     import openvino
 
     core = openvino.Core()
