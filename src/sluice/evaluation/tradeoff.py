@@ -55,8 +55,10 @@ def nothing_new(record: dict[str, Any]) -> str | None:
     best = fastest(record)
     if best in record["new"]:
         return None
-    if not set(record["new"]) - set(record["refused"]):
-        return "no variant holds" if record["refused"] else "no variant fits"
+    if not record["variants"]:
+        return "no variant fits"
+    if not set(record["variants"]) - set(record["refused"]):
+        return "no variant holds"
     had = f"{best} is" if best == BASE else f"{best}, which {record['version']} has, is"
     return f"{had} the fastest that holds"
 
