@@ -89,8 +89,8 @@ def test_a_pruned_model_learns_again_and_may_be_given_another_shape(deep):
     assert "left    3 layers, 64 neurons, 2 heads" in told
     assert "[recover] done" in told
     assert "demo:6 is made of demo:3" in told
-    shape = "compress.student.config={num_hidden_layers: 1, hidden_size: 16}"
-    told = deep("compress", *DEEP, *DISTILL[:1], "compress.steps=[distill]", shape, *LOOSE, "version=3")
+    shape = ("+compress.student.config.num_hidden_layers=1", "+compress.student.config.hidden_size=16")
+    told = deep("compress", *DEEP, *DISTILL[:1], "compress.steps=[distill]", *shape, *LOOSE, "version=3")
     assert "demo:7 is made of demo:3" in told
     store = Store(deep.root, None)
     config = json.loads((intact(store, find(store, "demo", 7)) / "config.json").read_text())
@@ -114,7 +114,7 @@ def test_mistakes_are_told_before_anything_is_learnt(deep):
     assert "has 4, expected fewer than that" in told
     told = deep("compress", *DEEP, "version=3", "compress.steps=[onnx,distill]", code=2)
     assert "expected each once, distill and prune before bf16, onnx, int8, openvino" in told
-    told = deep("compress", *DEEP, "version=3", *DISTILL, "compress.student.config={depth: 3}", code=2)
+    told = deep("compress", *DEEP, "version=3", *DISTILL, "+compress.student.config.depth=3", code=2)
     assert "has no such setting" in told
 
 
@@ -126,7 +126,7 @@ def test_a_plan_that_is_killed_goes_on_where_it_was(deep):
     with subprocess.Popen(command, cwd=REPOSITORY, env=deep.environment, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as process:  # fmt: skip
         end = time.monotonic() + 120
-        while not (made := set(deep.root.glob("work/distill/*.partial/checkpoints/checkpoint-*"))):
+        while len(set(deep.root.glob("work/distill/*.partial/checkpoints/checkpoint-*"))) < 2:  # the first may be half
             assert time.monotonic() < end
             assert process.poll() is None
             time.sleep(0.01)
@@ -134,7 +134,6 @@ def test_a_plan_that_is_killed_goes_on_where_it_was(deep):
     assert "[take] unchanged" in deep("compress", *asked)
     (folder,) = {path for path in deep.root.glob("work/distill/*") if path.is_dir()} - before
     record = json.loads((folder / "manifest.json").read_text())
-    assert made
     assert json.dumps(record).count('"resumed_from": null') == 0
     count = deep("history").count("demo:")
     assert "[register] unchanged" in deep("compress", *asked)

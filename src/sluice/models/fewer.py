@@ -32,7 +32,7 @@ class FewerLayers(Checkpoint):
         total = whole.config.num_hidden_layers
         if self.layers >= total:
             told = f"layers={self.layers}: {self.path} has {total}, expected fewer than that"
-            raise UserError(f"{told}. Or give it another shape: compress.student.config='{{hidden_size: 128}}'")
+            raise UserError(f"{told}. Or give it another shape: +compress.student.config.hidden_size=128")
         return with_layers(whole, spaced(total, self.layers))
 
     def bare(self, model_class: type[Any], labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Any:
