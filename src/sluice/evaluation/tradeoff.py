@@ -86,14 +86,14 @@ def plot(record: dict[str, Any], folder: Path) -> Path:
     figure, axes = canvas(7.5, 4.5)
     best = unbeaten(record)
     metric = next(iter(record["variants"].values()))["metric"]
-    for name, one in _all(record):
+    for at, (name, one) in enumerate(sorted(_all(record), key=lambda pair: float(pair[1]["speed"]["value"]))):
         color = RED if name in record["refused"] else BLUE if name in best else GREY
         apart, fast = one["difference"], one["speed"]["value"]
         # A bootstrap's bounds need not lie on both sides of the figure itself.
         bounds = [[max(0.0, apart["value"] - apart["low"])], [max(0.0, apart["high"] - apart["value"])]]
         axes.errorbar(fast, apart["value"], yerr=bounds, color=color, linewidth=1, alpha=0.6)
         axes.scatter(fast, apart["value"], s=40 + 400 * one["size"] / record["size"], color=color, alpha=0.45)
-        axes.annotate(f"{name}\n{one['size'] / 1e6:.1f} MB", (fast, apart["value"]), xytext=(8, 6),
+        axes.annotate(f"{name}\n{one['size'] / 1e6:.1f} MB", (fast, apart["value"]), xytext=(8, (6, -22)[at % 2]),
                       textcoords="offset points", fontsize=8)  # fmt: skip
     front = sorted((one["speed"]["value"], one["difference"]["value"]) for name, one in _all(record) if name in best)
     axes.plot(*zip(*front, strict=True), color=BLUE, linewidth=1, linestyle=":")
