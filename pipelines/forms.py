@@ -15,12 +15,12 @@ from sluice.compression.settings import Forms
 from sluice.config import Config
 from sluice.errors import UserError
 from sluice.inference.bundle import Bundle
-from sluice.inference.engines.formed import FORM_FILES, FormName, engine_of, remove_form, unfit
+from sluice.inference.engines.formed import FORM_FILES, OF_DECODERS, FormName, engine_of, remove_form, suited, unfit
 from sluice.registry.runs import Run
 from sluice.tasks.task import Columns, Task
 from sluice.workspace import Output
 
-LIBRARIES = ("nncf", "onnx", "onnx-ir", "onnxruntime", "onnxscript", "openvino")
+LIBRARIES = ("nncf", "onnx", "onnx-ir", "onnxruntime", "onnxruntime-genai", "onnxscript", "openvino")
 """Libraries that these forms depend on, and nothing else does; not all need be installed."""
 
 
@@ -59,9 +59,9 @@ def run(
         shutil.rmtree(folder / "bundle", ignore_errors=True)  # quantizing that is killed leaves a file of its own
         link_tree(fitted.folder / "bundle", folder / "bundle")
         names, why = settings.names, obstacle(folder / "bundle")
-        if why and set(names) - {"bf16"}:
+        if why and set(names) - {"bf16", *OF_DECODERS}:
             print(f"no faster forms by a graph: {why}", flush=True)
-            names = tuple(name for name in names if name == "bf16")
+            names = tuple(name for name in names if name in ("bf16", *OF_DECODERS))
         rows, learnt = (
             sample(prepared.folder, count, cfg.seed, side)
             for count, side in ((settings.rows, "validation"), (settings.calibration, "train"))
@@ -85,7 +85,7 @@ def fitting(names: tuple[FormName, ...] | None, bundle: Path, rows: int) -> tupl
     """
     task = Bundle.read(bundle).resolve_task()
     found = []
-    for name in get_args(FormName) if names is None else names:
+    for name in suited(task) if names is None else names:
         why = (unfit(name) if names is None else None) or _unmakeable(name, bundle, task, rows)
         if why is None:
             found.append(name)
@@ -97,11 +97,13 @@ def fitting(names: tuple[FormName, ...] | None, bundle: Path, rows: int) -> tupl
 
 
 def _unmakeable(name: str, bundle: Path, task: Task, rows: int) -> str | None:
-    from sluice.compression import calibrate, export, halve
+    from sluice.compression import calibrate, export, genai, halve
 
+    if name not in suited(task):
+        return f"a model of task={task.name} can have {', '.join(suited(task))}"
+    if name in OF_DECODERS:
+        return genai.obstacle(bundle)
     if name == "bf16":
-        if task.architecture == "decoder":
-            return "decoders are written with in bfloat16 from the same weights: serve.engine.dtype=bfloat16"
         return halve.obstacle(bundle)
     return export.obstacle(bundle) or (calibrate.obstacle(rows) if name == "openvino" else None)
 
@@ -121,7 +123,7 @@ def make(
     refused: dict[str, str] = {}
     for name in settings.names:
         path = make(name, bundle, calibration)
-        forms[name] = yardstick.measure(path.name, engine_of(name), memory=memory)
+        forms[name] = yardstick.measure(str(path.relative_to(bundle)), engine_of(name), memory=memory)
         if why := settings.refusal(forms[name]):
             refused[name] = why
     for name in get_args(FormName):

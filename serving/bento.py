@@ -24,8 +24,8 @@ SEARCH = ("lancedb", "pyarrow")
 """What it imports beside these where there is an index."""
 TRACES = ("opentelemetry-exporter-otlp-proto-http",)
 """And where requests are traced."""
-OPENVINO = ("openvino",)
-"""And where the bundle has a form that it runs."""
+FORMS = {"openvino": "openvino", "genai": "onnxruntime-genai", "genai_int8": "onnxruntime-genai"}
+"""And where the bundle has a form that is run by it."""
 CODE = ("serving", "src/sluice")
 
 
@@ -36,9 +36,8 @@ def build_bento(repository: Path, slot: dict[str, Any], cfg: Config) -> str:
     from bentoml.exceptions import NotFound
 
     logging.getLogger("bentoml").setLevel(logging.ERROR)
-    formed = "openvino" in Bundle.read(Path(slot["folder"])).forms
-    more = {SEARCH: slot["index"], TRACES: cfg.serve.traces.share, OPENVINO: formed}
-    libraries = [*LIBRARIES, *(name for names, needed in more.items() if needed for name in names)]
+    libraries = [*LIBRARIES, *(SEARCH if slot["index"] else []), *(TRACES if cfg.serve.traces.share else [])]
+    libraries += sorted({FORMS[form] for form in Bundle.read(Path(slot["folder"])).forms if form in FORMS})
     tag = f"{slot['name']}:v{slot['version']}"
     with tempfile.TemporaryDirectory(prefix="sluice-bento-") as folder:
         stage = Path(folder)

@@ -155,10 +155,12 @@ def sample(prepared: Path, count: int, seed: int, side: str = "validation") -> C
 
 
 def _size(bundle: Path, file: str | None) -> int:
-    """Bytes of a form, with the weights that lie beside a graph; without a file, of the weights."""
+    """Bytes of a form, with what lies beside a graph; without a file, of the weights."""
     if file is None:
         return weights_size(bundle)
     path = bundle / file
+    if path.parent != bundle:
+        return sum(one.stat().st_size for one in path.parent.iterdir())
     return sum(one.stat().st_size for one in (path, path.with_suffix(".bin")) if one == path or path.suffix == ".xml")
 
 

@@ -19,23 +19,22 @@ log = logging.getLogger("sluice")
 class FastestEngine(Engine):
     """Leaves the choice to the bundle.
 
-    Decoders are written with continuously. On a CPU, what has other forms is run in that which was measured to be the
-    fastest; `forms` keeps none that answers otherwise. All else is run by PyTorch.
+    On a CPU, what has other forms is run in that which was measured to be the fastest; `forms` keeps none that answers
+    otherwise. All else is run by PyTorch, decoders continuously.
     """
 
     kind: ClassVar[str] = "fastest"
 
     def chosen(self, folder: Path, task: Task) -> Engine:
         """The engine for this bundle on this machine."""
-        if task.architecture == "decoder":
-            return ContinuousEngine(threads=self.threads)
         forms = {name: form.speed.value for name, form in Bundle.read(folder).forms.items() if form.speed.value > 1}
         for name in sorted(forms, key=lambda name: -forms[name]) if not gpus() else ():
             reason = unfit(name)
             if reason is None:
                 return engine_of(name, self.threads)
             log.warning("%s is not served as %s: %s", folder.name, name, reason)
-        return TorchEngine(threads=self.threads)
+        decoder = task.architecture == "decoder"
+        return ContinuousEngine(threads=self.threads) if decoder else TorchEngine(threads=self.threads)
 
     def load(self, folder: Path, task: Task) -> Forward:
         """What the chosen engine loads."""
