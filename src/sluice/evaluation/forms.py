@@ -73,10 +73,12 @@ class Yardstick:
         if heard.tally is None:
             return self._broken(bundle, file, heard)
         inputs = task.inputs(self._rows)
-        singly, many = inputs[: self._settings.latency_texts], inputs[: FEWEST if task.writes else TOGETHER]
+        # Texts that are written take long, and servers write them side by side and not in batches.
+        singly, many = inputs[: FEWEST if task.writes else self._settings.latency_texts], inputs[:TOGETHER]
         with _one_thread():
             compared = Predictor(bundle, alone), self._plain, self._control
-            timed, together = speed(*compared, singly), speed(*compared, many, len(many))
+            timed = speed(*compared, singly)
+            together = timed if task.writes else speed(*compared, many, len(many))
         return Form(
             file=file or WEIGHTS,
             size=_size(bundle, file),
@@ -86,7 +88,7 @@ class Yardstick:
             difference=self._difference(heard.tally),
             speed=Estimate(value=timed.median, low=timed.low, high=timed.high),
             control=max(timed.control, together.control, key=lambda one: abs(one - 1)),
-            together=Estimate(value=together.median, low=together.low, high=together.high),
+            together=None if task.writes else Estimate(value=together.median, low=together.low, high=together.high),
             calibration=None if heard.calibration is None else heard.calibration - (self._own.calibration or 0),
             worst=self._worst(heard.tally),
             memory=peak(bundle, alone, self._plain.encode(singly)) if memory else None,

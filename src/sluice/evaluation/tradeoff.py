@@ -138,7 +138,7 @@ def _lines(record: dict[str, Any], times: Callable[[dict[str, float]], str]) -> 
                 "" if worst is None else f"{worst['difference']['value']:+.3f} {worst['name']}",
                 "" if shift is None else f"{shift:+.3f}",
                 times(one["speed"]),
-                times(one["together"]),
+                times(one["together"]) if one["together"] else "",
                 verdict,
             ]
         )

@@ -86,7 +86,7 @@ class Form(Part):
     broken: int = 0
     """Outputs that are no finite numbers. Where there are any, nothing else was measured."""
     together: Estimate | None = None
-    """Times as fast with 32 texts at once, or all where there are fewer; of texts that are written, with 4."""
+    """Times as fast with 32 texts at once, or all where there are fewer; None for models that write."""
     calibration: float | None = None
     """By how much its expected calibration error is larger; None where the task's answers have no probabilities."""
     worst: Worst | None = None
