@@ -23,6 +23,7 @@ from sluice.evaluation.settings import Evaluate
 from sluice.files import link_tree, write_json
 from sluice.inference import footprint
 from sluice.inference.bundle import Bundle, parameters, weights_size
+from sluice.inference.engines.formed import OF_DECODERS
 from sluice.inference.engines.onnx import OnnxEngine
 from sluice.inference.engines.openvino import OpenvinoEngine
 from sluice.inference.engines.torch import TorchEngine
@@ -215,13 +216,12 @@ def test_what_is_missing_is_told_in_a_line(taught: Path, tmp_path: Path, monkeyp
         halve(tmp_path / "several")
 
 
-def test_the_forms_that_fit_depend_on_the_task(tmp_path: Path, taught: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_forms_that_fit_depend_on_the_task(tmp_path: Path, taught: Path):
     assert set(fitting(None, taught, 500)) >= {"onnx", "int8"}
     link_tree(taught, tmp_path / "writes")
     write_json(tmp_path / "writes" / "bundle.json", {
         **Bundle.read(taught).model_dump(mode="json"), "task": "causal_lm", "fields": {}})  # fmt: skip
     assert "openvino" not in fitting(None, taught, 49)
-    assert fitting(None, tmp_path / "writes", 500) == ()
-    told = capsys.readouterr().out
-    assert "no onnx: task=causal_lm writes token by token" in told
-    assert "serve.engine.dtype=bfloat16" in told
+    assert set(fitting(None, tmp_path / "writes", 500)) == set(OF_DECODERS)
+    with pytest.raises(UserError, match="onnx cannot be made: a model of task=causal_lm can have genai, genai_int8"):
+        fitting(("onnx",), tmp_path / "writes", 500)
